@@ -1,0 +1,61 @@
+/**
+ * The contract of a replicated state machine: what an application brings to be replicated.
+ *
+ * @module
+ */
+
+/** One committed command, to be applied exactly once, in the order of its index. */
+export interface Command {
+  /** The index of its log entry. Gaps are entries that carry no command. */
+  readonly index: number;
+  /** The term of its log entry. */
+  readonly term: number;
+  /** The bytes that were proposed. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A change of the node's own replicated state (client sessions, member addresses, …): keys and
+ * values that the state machine stores without reading them; `undefined` deletes the key.
+ */
+export type NodeStateDelta = readonly (readonly [key: string, value: Uint8Array | undefined])[];
+
+/** What is applied at once: the machine commits all of it in one transaction, or none of it. */
+export interface ApplyBatch {
+  readonly commands: readonly Command[];
+  /** The new value of `lastApplied`; at least the index of the last command. */
+  readonly lastApplied: number;
+  /** Changes of the node's own state to commit with it. */
+  readonly nodeState: NodeStateDelta;
+}
+
+/**
+ * A deterministic state machine (Raft §2). The same commands in the same order must give the same
+ * state and results on every member, so `apply` reads no clock, no randomness, nothing but its state.
+ *
+ * @typeParam Result what applying one command yields; returned to whoever proposed it.
+ */
+export interface StateMachine<Result = unknown> {
+  /**
+   * Applies a batch and records `lastApplied` and the node's state with it, atomically. It need not
+   * be durable when it returns: what is lost in a crash is applied again from the log, from
+   * `lastApplied()` on. Returns one result a command, in order. A command that the application
+   * refuses is a result, not an exception: an exception stops the node.
+   */
+  apply(batch: ApplyBatch): Result[] | Promise<Result[]>;
+  /** The index of the last applied entry; 0 at first. */
+  lastApplied(): number;
+  /** The index up to which the state would survive a crash now; log compaction never passes it. */
+  durableIndex(): number;
+  /** The node's own state, as the applied batches left it. */
+  nodeState(): ReadonlyMap<string, Uint8Array>;
+  /** The whole state as of `lastApplied()`, the node's own included, as a stream of chunks of any size. */
+  snapshot(): AsyncIterable<Uint8Array>;
+  /**
+   * Replaces the whole state by what `snapshot()` of another member produced, durable when it
+   * resolves; on failure or a crash the old state remains.
+   */
+  restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number): Promise<void>;
+  /** Releases what it holds. */
+  close?(): void | Promise<void>;
+}
