@@ -1,0 +1,379 @@
+/**
+ * A small client of the etcd v3 API, for the command line and for tests: it works against any server
+ * of that API. It stays with one endpoint and goes on to the next when that one is unavailable; a
+ * write moves on only when it is certain that the endpoint did not take it.
+ *
+ * @module
+ */
+
+import * as grpc from "@grpc/grpc-js";
+import {
+  deleteRangeRequest,
+  prefixRangeEnd,
+  ProtoReader,
+  ProtoWriter,
+  type PutRequest,
+  putRequest,
+  type RangeRequest,
+  rangeRequest,
+  writeDeleteRangeRequest,
+  writePutRequest,
+  writeRangeRequest,
+} from "../kv/mod.ts";
+import { ConfigError } from "../raft/mod.ts";
+import {
+  readDeleteRangeResponse,
+  readMemberListResponse,
+  readPutResponse,
+  readRangeResponse,
+  readStatusResponse,
+  writeMemberListRequest,
+} from "./codec.ts";
+import { EtcdError } from "./errors.ts";
+import { GrpcStatus } from "./grpc_status.ts";
+import type {
+  DeleteRangeResponse,
+  MemberListRequest,
+  MemberListResponse,
+  PutResponse,
+  RangeResponse,
+  StatusResponse,
+} from "./messages.ts";
+
+/** Certificates in PEM for a connection over TLS. */
+export interface EtcdClientTls {
+  /** The authorities the server's certificate must come from; the system's when absent. */
+  readonly ca?: string | Uint8Array;
+  /** The client's own certificate and key, when the server asks for one. */
+  readonly certificate?: string | Uint8Array;
+  readonly privateKey?: string | Uint8Array;
+  /** The name to check the server's certificate against instead of the endpoint's host. */
+  readonly serverName?: string;
+}
+
+/** What an {@linkcode EtcdClient} is made of. */
+export interface EtcdClientOptions {
+  /** `host:port`, `http://host:port` or `https://host:port`; at least one. */
+  readonly endpoints: readonly string[];
+  /** TLS for endpoints without a scheme or with `https`; without it, plaintext is used. */
+  readonly tls?: EtcdClientTls;
+  /** How long a call may take over all its attempts, in milliseconds. Default 5,000. */
+  readonly deadlineMs?: number;
+}
+
+/** What every call takes. */
+export interface CallOptions {
+  /** How long the call may take over all its attempts, in milliseconds. Default: the client's. */
+  readonly deadlineMs?: number;
+  /** Ask only this endpoint, one of the client's. */
+  readonly endpoint?: string;
+}
+
+/** A key or a value: text is encoded as UTF-8. */
+export type Bytes = string | Uint8Array;
+
+/** Options of {@linkcode EtcdClient.get}: those of a range, and `prefix` instead of a range end. */
+export interface GetOptions extends CallOptions, Partial<Omit<RangeRequest, "key" | "rangeEnd">> {
+  /** All keys that begin with the key; an empty key means every key. */
+  readonly prefix?: boolean;
+  /** The end of the range, itself not included. */
+  readonly rangeEnd?: Bytes;
+}
+
+/** Options of {@linkcode EtcdClient.put}. */
+export interface PutOptions extends CallOptions, Partial<Omit<PutRequest, "key" | "value">> {}
+
+/** Options of {@linkcode EtcdClient.delete}. */
+export interface DeleteOptions extends CallOptions {
+  /** All keys that begin with the key; an empty key means every key. */
+  readonly prefix?: boolean;
+  /** The end of the range, itself not included. */
+  readonly rangeEnd?: Bytes;
+  /** Return the pairs that were deleted. */
+  readonly prevKv?: boolean;
+}
+
+/** How long to wait before a round of all endpoints is tried again. */
+const RETRY_WAIT_MS_MIN = 50;
+const RETRY_WAIT_MS_MAX = 500;
+const DEADLINE_MS_DEFAULT = 5_000;
+
+const textEncoder = new TextEncoder();
+
+interface Method<Request, Response> {
+  readonly path: string;
+  readonly write: boolean;
+  readonly serialize: (request: Request) => Buffer;
+  readonly deserialize: (bytes: Buffer) => Response;
+}
+
+function method<Request, Response>(
+  path: string,
+  write: boolean,
+  encode: (writer: ProtoWriter, request: Request) => void,
+  decode: (reader: ProtoReader) => Response,
+): Method<Request, Response> {
+  const writer = new ProtoWriter();
+  return {
+    path,
+    write,
+    serialize: (request) => {
+      encode(writer, request);
+      const bytes = writer.finish();
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    },
+    deserialize: (bytes) => decode(new ProtoReader(bytes)),
+  };
+}
+
+const RANGE = method("/etcdserverpb.KV/Range", false, writeRangeRequest, readRangeResponse);
+const PUT = method("/etcdserverpb.KV/Put", true, writePutRequest, readPutResponse);
+const DELETE_RANGE = method(
+  "/etcdserverpb.KV/DeleteRange",
+  true,
+  writeDeleteRangeRequest,
+  readDeleteRangeResponse,
+);
+const STATUS = method(
+  "/etcdserverpb.Maintenance/Status",
+  false,
+  () => {},
+  readStatusResponse,
+);
+const MEMBER_LIST = method<MemberListRequest, MemberListResponse>(
+  "/etcdserverpb.Cluster/MemberList",
+  false,
+  writeMemberListRequest,
+  readMemberListResponse,
+);
+
+interface Endpoint {
+  readonly name: string;
+  readonly client: grpc.Client;
+}
+
+/**
+ * A client of an etcd v3 API.
+ *
+ * @example
+ * ```ts
+ * import { EtcdClient } from "@flaredb/raft/etcd";
+ *
+ * async function greet() {
+ *   const client = new EtcdClient({ endpoints: ["127.0.0.1:2379", "127.0.0.1:22379"] });
+ *   await client.put("greeting", "hello");
+ *   const { kvs } = await client.get("greeting");
+ *   console.log(new TextDecoder().decode(kvs[0]?.value));
+ *   client.close();
+ * }
+ * ```
+ */
+export class EtcdClient {
+  /** The endpoints as given, in their order. */
+  readonly endpoints: readonly string[];
+  readonly #endpoints: Endpoint[];
+  readonly #deadlineMs: number;
+  #current = 0;
+
+  /** @throws ConfigError when an endpoint is malformed or there is none */
+  constructor(options: EtcdClientOptions) {
+    if (options.endpoints.length === 0) {
+      throw new ConfigError("Cannot create client as endpoints must hold at least one: found none");
+    }
+    this.endpoints = [...options.endpoints];
+    this.#deadlineMs = checkDeadline(options.deadlineMs ?? DEADLINE_MS_DEFAULT);
+    this.#endpoints = options.endpoints.map((name) => openEndpoint(name, options.tls));
+  }
+
+  /** Reads a key, or a range of keys. @throws EtcdError */
+  get(key: Bytes, options: GetOptions = {}): Promise<RangeResponse> {
+    const { prefix, rangeEnd, deadlineMs, endpoint, ...rest } = options;
+    const request = rangeRequest({ ...rest, ...keyRange(key, prefix, rangeEnd) });
+    return this.#call(RANGE, request, { deadlineMs, endpoint });
+  }
+
+  /** Reads as the request says. @throws EtcdError */
+  range(request: RangeRequest, options: CallOptions = {}): Promise<RangeResponse> {
+    return this.#call(RANGE, request, options);
+  }
+
+  /** Writes a key. @throws EtcdError */
+  put(key: Bytes, value: Bytes, options: PutOptions = {}): Promise<PutResponse> {
+    const { deadlineMs, endpoint, ...rest } = options;
+    const request = putRequest({ ...rest, key: toBytes(key), value: toBytes(value) });
+    return this.#call(PUT, request, { deadlineMs, endpoint });
+  }
+
+  /** Deletes a key, or a range of keys. @throws EtcdError */
+  delete(key: Bytes, options: DeleteOptions = {}): Promise<DeleteRangeResponse> {
+    const request = deleteRangeRequest({
+      ...keyRange(key, options.prefix, options.rangeEnd),
+      prevKv: options.prevKv ?? false,
+    });
+    return this.#call(DELETE_RANGE, request, options);
+  }
+
+  /** Asks how a member is doing: the one at `options.endpoint`, or any. @throws EtcdError */
+  status(options: CallOptions = {}): Promise<StatusResponse> {
+    return this.#call(STATUS, undefined, options);
+  }
+
+  /** Asks for the members; by default no older than the call. @throws EtcdError */
+  memberList(
+    options: CallOptions & Partial<MemberListRequest> = {},
+  ): Promise<MemberListResponse> {
+    const { linearizable = true, ...call } = options;
+    return this.#call(MEMBER_LIST, { linearizable }, call);
+  }
+
+  /** Closes the connections; calls under way fail. Idempotent. */
+  close(): void {
+    for (const endpoint of this.#endpoints) endpoint.client.close();
+  }
+
+  async #call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<Response> {
+    const deadline = Date.now() + checkDeadline(options.deadlineMs ?? this.#deadlineMs);
+    const pinned = options.endpoint === undefined ? -1 : this.#indexOf(options.endpoint);
+    const candidates = pinned === -1 ? this.#endpoints.length : 1;
+    let waitMs = RETRY_WAIT_MS_MIN;
+    for (let attempt = 1;; attempt++) {
+      const index = pinned === -1 ? this.#current : pinned;
+      try {
+        return await attemptCall(this.#endpoints[index]!, method, request, deadline);
+      } catch (error) {
+        if (!(error instanceof EtcdError) || !error.retryable) throw error;
+        if (index === this.#current) this.#current = (index + 1) % this.#endpoints.length;
+        if (attempt % candidates !== 0) continue;
+        if (Date.now() + waitMs >= deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+        waitMs = Math.min(waitMs * 2, RETRY_WAIT_MS_MAX);
+      }
+    }
+  }
+
+  #indexOf(endpoint: string): number {
+    const index = this.endpoints.indexOf(endpoint);
+    if (index >= 0) return index;
+    throw new ConfigError(
+      `Cannot call endpoint as it must be one of ${this.endpoints.join(", ")}: found ${endpoint}`,
+    );
+  }
+}
+
+function attemptCall<Request, Response>(
+  endpoint: Endpoint,
+  method: Method<Request, Response>,
+  request: Request,
+  deadline: number,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    endpoint.client.makeUnaryRequest(
+      method.path,
+      method.serialize,
+      method.deserialize,
+      request,
+      { deadline },
+      (error, response) => {
+        if (error !== null) reject(toEtcdError(error, endpoint.name, method.write));
+        else resolve(response as Response);
+      },
+    );
+  });
+}
+
+function toEtcdError(error: grpc.ServiceError, endpoint: string, write: boolean): EtcdError {
+  const neverTaken = isNeverTaken(error.code, error.details);
+  return new EtcdError({
+    status: error.code,
+    reason: error.details,
+    endpoint,
+    mayHaveTakenEffect: write && !neverTaken,
+    retryable: error.code === GrpcStatus.UNAVAILABLE && (!write || neverTaken),
+    cause: error,
+  });
+}
+
+/** Statuses that a server gives before it does anything, or that no server gave at all. */
+function isNeverTaken(status: number, details: string): boolean {
+  switch (status) {
+    case GrpcStatus.INVALID_ARGUMENT:
+    case GrpcStatus.NOT_FOUND:
+    case GrpcStatus.ALREADY_EXISTS:
+    case GrpcStatus.PERMISSION_DENIED:
+    case GrpcStatus.RESOURCE_EXHAUSTED:
+    case GrpcStatus.FAILED_PRECONDITION:
+    case GrpcStatus.OUT_OF_RANGE:
+    case GrpcStatus.UNIMPLEMENTED:
+    case GrpcStatus.UNAUTHENTICATED:
+      return true;
+    case GrpcStatus.UNAVAILABLE:
+      return details === "etcdserver: no leader" || details === "etcdserver: not leader" ||
+        details.startsWith("No connection established");
+    default:
+      return false;
+  }
+}
+
+function openEndpoint(name: string, tls: EtcdClientTls | undefined): Endpoint {
+  const match = /^(?:(https?):\/\/)?([^/\s]+:\d+)\/?$/.exec(name);
+  if (match === null) {
+    throw new ConfigError(
+      `Cannot create client as an endpoint must be host:port, with http:// or https:// or without: ` +
+        `found ${JSON.stringify(name)}`,
+    );
+  }
+  const [, scheme, address] = match;
+  const secure = scheme === "https" || (scheme === undefined && tls !== undefined);
+  const credentials = secure
+    ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.privateKey), pem(tls?.certificate))
+    : grpc.credentials.createInsecure();
+  const client = new grpc.Client(address!, credentials, {
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    // Each client its own connection: closing one must not depend on another.
+    "grpc.use_local_subchannel_pool": 1,
+    ...(secure && tls?.serverName !== undefined
+      ? { "grpc.ssl_target_name_override": tls.serverName }
+      : {}),
+  });
+  return { name, client };
+}
+
+function pem(value: string | Uint8Array | undefined): Buffer | null {
+  return value === undefined ? null : Buffer.from(value as Uint8Array);
+}
+
+function toBytes(value: Bytes): Uint8Array {
+  return typeof value === "string" ? textEncoder.encode(value) : value;
+}
+
+function keyRange(
+  key: Bytes,
+  prefix: boolean | undefined,
+  rangeEnd: Bytes | undefined,
+): { key: Uint8Array; rangeEnd?: Uint8Array } {
+  const bytes = toBytes(key);
+  if (prefix !== true) {
+    return rangeEnd === undefined ? { key: bytes } : { key: bytes, rangeEnd: toBytes(rangeEnd) };
+  }
+  if (rangeEnd !== undefined) {
+    throw new ConfigError("Cannot read or delete with both prefix and rangeEnd: give one");
+  }
+  return {
+    key: bytes.length === 0 ? Uint8Array.of(0) : bytes,
+    rangeEnd: prefixRangeEnd(bytes),
+  };
+}
+
+function checkDeadline(deadlineMs: number): number {
+  if (Number.isSafeInteger(deadlineMs) && deadlineMs > 0) return deadlineMs;
+  throw new ConfigError(
+    `Cannot set deadlineMs as it must be a positive integer: found ${deadlineMs}`,
+  );
+}

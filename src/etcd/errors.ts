@@ -1,0 +1,44 @@
+/**
+ * What the client of the etcd API throws.
+ *
+ * @module
+ */
+
+import { RaftError } from "../raft/mod.ts";
+import { grpcStatusName } from "./grpc_status.ts";
+
+/** The facts of an {@linkcode EtcdError}. */
+export interface EtcdErrorFacts {
+  readonly status: number;
+  readonly reason: string;
+  readonly endpoint: string;
+  readonly mayHaveTakenEffect: boolean;
+  readonly retryable: boolean;
+  readonly cause?: unknown;
+}
+
+/** A call failed. `code` is the name of the gRPC status, such as `"UNAVAILABLE"`. */
+export class EtcdError extends RaftError {
+  /** The gRPC status, by number. */
+  readonly status: number;
+  /** What the server, or the connection, said: `"etcdserver: no leader"`. */
+  readonly reason: string;
+  /** The endpoint that was asked last. */
+  readonly endpoint: string;
+  /** Whether a write may have happened, or may happen yet; false for reads. */
+  readonly mayHaveTakenEffect: boolean;
+  /** Whether asking again, or another endpoint, is safe and may help. */
+  readonly retryable: boolean;
+
+  constructor(facts: EtcdErrorFacts) {
+    const outcome = facts.mayHaveTakenEffect ? " (the write may have taken effect)" : "";
+    super(grpcStatusName(facts.status), `${facts.endpoint}: ${facts.reason}${outcome}`, {
+      cause: facts.cause,
+    });
+    this.status = facts.status;
+    this.reason = facts.reason;
+    this.endpoint = facts.endpoint;
+    this.mayHaveTakenEffect = facts.mayHaveTakenEffect;
+    this.retryable = facts.retryable;
+  }
+}

@@ -1,0 +1,12 @@
+/**
+ * The multi-version key-value store: a replicated state machine on SQLite with the semantics of the
+ * etcd v3 store, its requests and results, and the codec of its commands.
+ *
+ * @module
+ */
+
+export * from "./command_codec.ts";
+export * from "./errors.ts";
+export * from "./protobuf.ts";
+export * from "./request_codec.ts";
+export * from "./types.ts";
