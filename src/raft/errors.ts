@@ -86,6 +86,13 @@ export class SnapshotTemporarilyUnavailableError extends RaftError {
   }
 }
 
+/** A snapshot cannot be asked for now; the reason says why. Ask again later. */
+export class SnapshotRequestDroppedError extends RaftError {
+  constructor(reason: string) {
+    super("SNAPSHOT_REQUEST_DROPPED", `cannot request a snapshot: ${reason}`);
+  }
+}
+
 /**
  * An invariant of the core does not hold: a bug in the core, or a storage that broke its promise.
  * The replica must stop; going on could lose data.

@@ -1,14 +1,17 @@
 /**
  * The event sink: a replica reports each step of the protocol as it happens. The names and fields
- * are those that validation of traces against the TLA+ specification of Raft needs (as in
- * etcd-io/raft's state trace). Off by default; when off nothing is built.
+ * are those that validation of traces against the TLA+ specification of Raft needs (the state trace
+ * of etcd-io/raft). Off by default; when off nothing is built.
  *
  * @module
  */
 
-import type { ConfChangeSingle, Message, PeerId, Role } from "./types.ts";
+import type { ConfChangeSingle, Message, MessageType, PeerId, Role } from "./types.ts";
 
-/** What happened. */
+/**
+ * What happened. Messages of kinds that the specification does not know are reported as
+ * `SendMessage` and `ReceiveMessage`.
+ */
 export type EventName =
   | "InitState"
   | "BecomeFollower"
@@ -20,10 +23,18 @@ export type EventName =
   | "ChangeConf"
   | "ApplyConfChange"
   | "Ready"
-  | "Send"
-  | "Receive";
+  | "SendAppendEntriesRequest"
+  | "ReceiveAppendEntriesRequest"
+  | "SendAppendEntriesResponse"
+  | "ReceiveAppendEntriesResponse"
+  | "SendRequestVoteRequest"
+  | "ReceiveRequestVoteRequest"
+  | "SendRequestVoteResponse"
+  | "ReceiveRequestVoteResponse"
+  | "SendMessage"
+  | "ReceiveMessage";
 
-/** One step of one replica, with its state right after the step. */
+/** One step of one replica, with its state right after the step (for `Receive…`: right before). */
 export interface RaftEvent {
   readonly name: EventName;
   /** The replica that reports. */
@@ -36,11 +47,30 @@ export interface RaftEvent {
   readonly logLength: number;
   /** The voters of the incoming and of the outgoing configuration, ascending. */
   readonly configuration: readonly [incoming: readonly PeerId[], outgoing: readonly PeerId[]];
-  /** Of `Send` and `Receive`: the message. */
+  /** Of `Send…` and `Receive…`: the message. */
   readonly message: Message | undefined;
-  /** Of `ChangeConf`: the proposed steps; of `Replicate`: absent. */
+  /** Of `ChangeConf`: the proposed steps. */
   readonly changes: readonly ConfChangeSingle[] | undefined;
 }
 
 /** Told of each event, synchronously; it must not call the replica. */
 export type EventSink = (event: RaftEvent) => void;
+
+/** The name under which sending or receiving a message of this kind is reported. */
+export function messageEventName(verb: "Send" | "Receive", type: MessageType): EventName {
+  switch (type) {
+    case "append":
+    case "heartbeat":
+    case "snapshot":
+      return `${verb}AppendEntriesRequest`;
+    case "append-response":
+    case "heartbeat-response":
+      return `${verb}AppendEntriesResponse`;
+    case "vote":
+      return `${verb}RequestVoteRequest`;
+    case "vote-response":
+      return `${verb}RequestVoteResponse`;
+    default:
+      return `${verb}Message`;
+  }
+}
