@@ -1,0 +1,177 @@
+/**
+ * The committed entries of a replica on their way to the state machine, in order, one piece of work
+ * at a time. Everything that waits becomes one batch, up to the next configuration change. A change
+ * goes to the core first, then its result is made durable, and only then does a batch carry the state
+ * machine past its index; so no state machine is ever ahead of the stored configuration.
+ *
+ * @module
+ */
+
+import {
+  type ConfChange,
+  type ConfChangeV2,
+  type ConfState,
+  decodeConfChange,
+  type Message,
+  RaftInvariantError,
+  type RaftLogEntry,
+} from "../raft/mod.ts";
+import { checkEnvelope } from "./envelope.ts";
+import { StateMachineError } from "./errors.ts";
+import type { ApplyWork } from "./events.ts";
+import type { ApplyBatch, Command } from "./state_machine.ts";
+import type { PeerCounters } from "./status.ts";
+
+/** Entries that have been applied, with the result of each command. */
+export interface AppliedEntries {
+  /** The batch they were. */
+  readonly batch: ApplyBatch;
+  readonly entries: readonly RaftLogEntry[];
+  /** The result of the entry at the same position; undefined for those without a command. */
+  readonly results: readonly unknown[];
+  /** What to deliver to the core now. */
+  readonly responses: readonly Message[];
+}
+
+/** Applies a change to the core. */
+export type ApplyConfChange = (change: ConfChange | ConfChangeV2) => ConfState;
+
+/** The entries that are not applied. */
+export class ApplyQueue {
+  readonly #counters: PeerCounters;
+  #entries: RaftLogEntry[] = [];
+  #responses: { readonly lastIndex: number; readonly messages: readonly Message[] }[] = [];
+  #lastApplied: number;
+  /** Configuration changes up to here have been applied to the core. */
+  #confStateIndex: number;
+  /** The batch under way, and its entries. */
+  #underWay: { readonly batch: ApplyBatch; readonly entries: readonly RaftLogEntry[] } | undefined;
+  #savingConfiguration = false;
+
+  constructor(lastApplied: number, confStateIndex: number, counters: PeerCounters) {
+    this.#lastApplied = lastApplied;
+    this.#confStateIndex = confStateIndex;
+    this.#counters = counters;
+  }
+
+  /** The last index the state machine has applied. */
+  get lastApplied(): number {
+    return this.#lastApplied;
+  }
+
+  /** Takes a `storage-apply` message. */
+  push(message: Message): void {
+    const { entries, responses } = message;
+    const expected = (this.#entries.at(-1) ?? this.#underWay?.entries.at(-1))?.index ??
+      this.#lastApplied;
+    if (entries.length === 0 || entries[0].index !== expected + 1) {
+      throw new RaftInvariantError(
+        `committed entries must follow ${expected}: found ${entries[0]?.index ?? "none"}`,
+      );
+    }
+    this.#entries = this.#entries.length === 0 ? entries.slice() : this.#entries.concat(entries);
+    this.#responses.push({
+      lastIndex: entries[entries.length - 1].index,
+      messages: responses ?? [],
+    });
+  }
+
+  /** A snapshot was installed: its configuration and index are now this replica's. */
+  restored(index: number): void {
+    this.#lastApplied = Math.max(this.#lastApplied, index);
+    this.#confStateIndex = Math.max(this.#confStateIndex, index);
+  }
+
+  /** The next work, when none is under way and something waits. */
+  next(applyConfChange: ApplyConfChange): ApplyWork | undefined {
+    if (this.#underWay !== undefined || this.#savingConfiguration || this.#entries.length === 0) {
+      return undefined;
+    }
+    const first = this.#entries[0];
+    return this.#changesConfiguration(first)
+      ? this.#configuration(first, applyConfChange)
+      : this.#nextBatch();
+  }
+
+  #changesConfiguration(entry: RaftLogEntry): boolean {
+    return entry.type !== "normal" && entry.index > this.#confStateIndex;
+  }
+
+  #configuration(entry: RaftLogEntry, applyConfChange: ApplyConfChange): ApplyWork {
+    if (entry.type === "normal") throw new RaftInvariantError("not a configuration change");
+    const confState = applyConfChange(decodeConfChange(entry.type, entry.command));
+    this.#confStateIndex = entry.index;
+    this.#savingConfiguration = true;
+    return { type: "configuration", confState, index: entry.index };
+  }
+
+  #nextBatch(): ApplyWork {
+    let end = 1;
+    while (end < this.#entries.length && !this.#changesConfiguration(this.#entries[end])) end++;
+    const entries = end === this.#entries.length ? this.#entries : this.#entries.slice(0, end);
+    const commands: Command[] = [];
+    for (const entry of entries) {
+      checkEnvelope(entry.index, entry.context);
+      if (!carriesCommand(entry)) continue;
+      commands.push({ index: entry.index, term: entry.term, bytes: entry.command });
+    }
+    this.#entries = this.#entries.slice(end);
+    this.#counters.applyBatches++;
+    this.#counters.applyCommands += commands.length;
+    const lastApplied = entries[entries.length - 1].index;
+    const batch: ApplyBatch = { commands, lastApplied, nodeState: [] };
+    this.#underWay = { batch, entries };
+    return { type: "batch", batch };
+  }
+
+  /** The configuration is durable: the next batch may pass it. */
+  configurationSaved(): void {
+    this.#savingConfiguration = false;
+  }
+
+  /**
+   * The state machine has applied the batch under way.
+   *
+   * @throws StateMachineError when there is not one result a command.
+   */
+  applied(commandResults: readonly unknown[]): AppliedEntries {
+    if (this.#underWay === undefined) throw new RaftInvariantError("no batch is being applied");
+    const { batch, entries } = this.#underWay;
+    this.#underWay = undefined;
+    this.#lastApplied = batch.lastApplied;
+    return {
+      batch,
+      entries,
+      results: spreadResults(entries, commandResults),
+      responses: this.#takeResponses(),
+    };
+  }
+
+  #takeResponses(): readonly Message[] {
+    const done = this.#responses.filter((response) => response.lastIndex <= this.#lastApplied);
+    this.#responses = this.#responses.slice(done.length);
+    return done.flatMap((response) => response.messages);
+  }
+}
+
+/** A leader's empty entry carries no command; an empty command of a caller has a context. */
+function carriesCommand(entry: RaftLogEntry): boolean {
+  return entry.type === "normal" && (entry.context !== undefined || entry.command.length > 0);
+}
+
+function spreadResults(
+  entries: readonly RaftLogEntry[],
+  commandResults: readonly unknown[],
+): unknown[] {
+  let position = 0;
+  const results = entries.map((entry) =>
+    carriesCommand(entry) ? commandResults[position++] : undefined
+  );
+  if (position !== commandResults.length) {
+    throw new StateMachineError(
+      `the state machine must return one result a command: expected ${position}, ` +
+        `found ${commandResults.length}`,
+    );
+  }
+  return results;
+}

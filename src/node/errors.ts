@@ -1,0 +1,162 @@
+/**
+ * The errors of the node room. Those that end a proposal or a read say whether what was asked may
+ * still take effect, which is what a caller must know before it asks again.
+ *
+ * @module
+ */
+
+import { type PeerId, RaftError } from "../raft/mod.ts";
+
+/** What every rejection of a proposal or a read shares. */
+export class RequestError extends RaftError {
+  /**
+   * Whether the command may have been applied, or may still be. When false it never was and never
+   * will be: to propose it again is safe. Always false for reads.
+   */
+  readonly mayHaveTakenEffect: boolean;
+
+  constructor(
+    code: string,
+    message: string,
+    mayHaveTakenEffect: boolean,
+    options?: { cause?: unknown },
+  ) {
+    super(code, message, options);
+    this.mayHaveTakenEffect = mayHaveTakenEffect;
+  }
+}
+
+/**
+ * Forwarding is off (`forwardProposals: false`) and this member does not lead. The command was not
+ * taken; ask the leader.
+ */
+export class NotLeaderError extends RequestError {
+  /** The peer that leads as far as this one knows, or 0. */
+  readonly leaderPeerId: PeerId;
+  /** The node that peer lives on, or 0. */
+  readonly leaderNodeId: number;
+
+  constructor(leaderPeerId: PeerId, leaderNodeId: number) {
+    const hint = leaderPeerId === 0
+      ? "no leader is known"
+      : `peer ${leaderPeerId} on node ${leaderNodeId} leads`;
+    super("NOT_LEADER", `this member is not the leader: ${hint}`, false);
+    this.leaderPeerId = leaderPeerId;
+    this.leaderNodeId = leaderNodeId;
+  }
+}
+
+/**
+ * The command is certain never to take effect: a later term's entry was applied and the command was
+ * not among those before it (see `proposals.ts` for why that is certain).
+ */
+export class DroppedError extends RequestError {
+  constructor(term: number, appliedTerm: number) {
+    super(
+      "DROPPED",
+      `the command, proposed in term ${term}, was lost when the leader changed: an entry of term ` +
+        `${appliedTerm} has been applied, so it will not take effect`,
+      false,
+    );
+  }
+}
+
+/** Too much is pending on this member; nothing was taken. Try again later, or elsewhere. */
+export class OverloadedError extends RequestError {
+  constructor(what: string, limit: number, current: number) {
+    super(
+      "OVERLOADED",
+      `too many ${what} are pending: the limit is ${limit}, there are ${current}`,
+      false,
+    );
+  }
+}
+
+/** The command is larger than `commandBytesMax`; it was not taken. */
+export class CommandTooLargeError extends RequestError {
+  constructor(limit: number, bytes: number) {
+    super(
+      "COMMAND_TOO_LARGE",
+      `the command must be at most ${limit} bytes: it has ${bytes}`,
+      false,
+    );
+  }
+}
+
+/**
+ * The deadline passed. The outcome of a command is unknown, unless it was still waiting for a
+ * leader: then `mayHaveTakenEffect` is false.
+ */
+export class TimedOutError extends RequestError {
+  constructor(what: string, mayHaveTakenEffect: boolean) {
+    super(
+      "TIMED_OUT",
+      `the ${what} did not complete within its deadline` +
+        (mayHaveTakenEffect ? ": its outcome is unknown" : " and has no effect"),
+      mayHaveTakenEffect,
+    );
+  }
+}
+
+/** The caller's signal was aborted. */
+export class CancelledError extends RequestError {
+  constructor(what: string, mayHaveTakenEffect: boolean, options?: { cause?: unknown }) {
+    super(
+      "CANCELLED",
+      `the ${what} was cancelled by its caller` +
+        (mayHaveTakenEffect ? ": its outcome is unknown" : " and has no effect"),
+      mayHaveTakenEffect,
+      options,
+    );
+  }
+}
+
+/** The node stopped, or had stopped before it was asked; `cause` says why when it failed. */
+export class StoppedError extends RequestError {
+  constructor(mayHaveTakenEffect: boolean, options?: { cause?: unknown }) {
+    const cause = options?.cause instanceof Error ? `: ${options.cause.message}` : "";
+    super("STOPPED", `the node has stopped${cause}`, mayHaveTakenEffect, options);
+  }
+}
+
+/** A region was named that this node does not host. */
+export class UnknownRegionError extends RequestError {
+  constructor(regionId: number) {
+    super("UNKNOWN_REGION", `region ${regionId} is not hosted by this node`, false);
+  }
+}
+
+/** The state machine threw, or broke its contract; the node has stopped. See `cause`. */
+export class StateMachineError extends RaftError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("STATE_MACHINE", message, options);
+  }
+}
+
+/** The storage failed with an error that is not of this project; the node has stopped. See `cause`. */
+export class StorageFailedError extends RaftError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("STORAGE_FAILED", message, options);
+  }
+}
+
+/** What is on disk does not fit together, or does not fit the options; the node does not start. */
+export class RecoveryError extends RaftError {
+  constructor(message: string) {
+    super("RECOVERY", message);
+  }
+}
+
+/** A log entry carries an envelope that this version must understand to apply it, and does not. */
+export class EnvelopeError extends RaftError {
+  constructor(message: string) {
+    super("ENVELOPE", message);
+  }
+}
+
+/** A message was refused by the node before it reached the core; it changed nothing. */
+export class MessageRejectedError extends RaftError {
+  constructor(code: string, message: string) {
+    super(code, message);
+  }
+}

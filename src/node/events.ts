@@ -1,0 +1,158 @@
+/**
+ * What goes into a `Peer` and what comes out of it. Both are plain data: whoever drives the peer
+ * (a `Node`, or a simulator) brings the events in and carries the effects out.
+ *
+ * @module
+ */
+
+import type {
+  ConfChange,
+  ConfChangeV2,
+  ConfState,
+  Message,
+  PeerId,
+  RaftError,
+  Role,
+} from "../raft/mod.ts";
+import type { LogWrite } from "../storage/contract.ts";
+import type { RequestError } from "./errors.ts";
+import type { ApplyBatch } from "./state_machine.ts";
+
+/** A command that a caller wants replicated. Drivers extend it with what they need to answer. */
+export class Proposal {
+  /** The bytes for the state machine. Must not change any more. */
+  readonly command: Uint8Array;
+  /** When to give up, on the monotonic clock, in milliseconds. */
+  readonly deadline: number;
+  /** Its number in the peer's incarnation; set by the peer, 0 until it has taken it. */
+  sequence = 0;
+  /** The term of the leader it was last handed to; set by the peer, 0 while it waits for one. */
+  term = 0;
+
+  constructor(command: Uint8Array, deadline: number) {
+    this.command = command;
+    this.deadline = deadline;
+  }
+}
+
+/** A caller that wants to read linearizably. Drivers extend it with what they need to answer. */
+export class ReadRequest {
+  /** When to give up, on the monotonic clock, in milliseconds. */
+  readonly deadline: number;
+  /** Whether it has been answered or given up; set by the peer. */
+  settled = false;
+
+  constructor(deadline: number) {
+    this.deadline = deadline;
+  }
+}
+
+/** Something that happened around a peer. */
+export type PeerEvent =
+  /** Time went on by one tick. */
+  | { readonly type: "tick" }
+  /** Messages of other peers arrived. */
+  | { readonly type: "messages"; readonly messages: readonly Message[] }
+  /** Callers want commands replicated. */
+  | { readonly type: "proposals"; readonly proposals: readonly Proposal[] }
+  /** Callers want to read. */
+  | { readonly type: "reads"; readonly reads: readonly ReadRequest[] }
+  /** A caller no longer waits. */
+  | { readonly type: "cancel"; readonly request: Proposal | ReadRequest; readonly reason?: unknown }
+  /** A write is durable. Writes complete in the order in which they were handed out. */
+  | { readonly type: "appended"; readonly id: number }
+  /** The state machine applied the batch that was handed out. */
+  | { readonly type: "applied"; readonly results: readonly unknown[] }
+  /** The configuration that was handed out is durable. */
+  | { readonly type: "configuration-saved" }
+  /** Messages to a peer were lost, or its node cannot be reached. */
+  | { readonly type: "unreachable"; readonly peerId: PeerId }
+  /** The transfer of a snapshot to a peer ended. */
+  | { readonly type: "snapshot-sent"; readonly peerId: PeerId; readonly ok: boolean }
+  /** Leadership shall pass to a peer. */
+  | { readonly type: "transfer-leader"; readonly to: PeerId }
+  /** The configuration shall change. What is not taken is reported as refused. */
+  | { readonly type: "change-configuration"; readonly change: ConfChange | ConfChangeV2 }
+  /** An election shall start now. */
+  | { readonly type: "campaign" }
+  /** The peer shall end: every request is rejected, later events do nothing. */
+  | { readonly type: "stop"; readonly cause?: RaftError };
+
+/** A write for the storage; answered by an `appended` event with its id once it is durable. */
+export interface AppendWork {
+  readonly id: number;
+  readonly write: LogWrite;
+}
+
+/**
+ * Work for the state machine, one piece at a time. A batch is answered by `applied`; a configuration
+ * is stored with `saveConfState` and then answered by `configuration-saved`.
+ */
+export type ApplyWork =
+  | { readonly type: "batch"; readonly batch: ApplyBatch }
+  | { readonly type: "configuration"; readonly confState: ConfState; readonly index: number };
+
+/** A proposal that took effect. */
+export interface AppliedProposal {
+  readonly proposal: Proposal;
+  readonly index: number;
+  readonly term: number;
+  readonly result: unknown;
+}
+
+/** A read that may be answered from the local state machine. */
+export interface ConfirmedRead {
+  readonly read: ReadRequest;
+  /** The read index: all that was committed when the read was asked for is at or below it. */
+  readonly index: number;
+}
+
+/** A proposal or a read that ended without success. */
+export interface RejectedRequest {
+  readonly request: Proposal | ReadRequest;
+  readonly error: RequestError;
+}
+
+/** Who leads and what this peer is. */
+export interface LeaderState {
+  readonly leaderPeerId: PeerId;
+  readonly role: Role;
+  readonly term: number;
+}
+
+/** What a peer wants done, in this order: send, append, apply, answer. */
+export interface PeerEffects {
+  /** Messages to other peers, in order. They may leave at once. */
+  readonly messages: Message[];
+  /** Writes, in order. */
+  readonly appends: AppendWork[];
+  /** The next work for the state machine. */
+  apply: ApplyWork | undefined;
+  /** The batch that the state machine has just applied. */
+  appliedBatch: ApplyBatch | undefined;
+  /** Proposals that took effect. */
+  readonly applied: AppliedProposal[];
+  /** Reads that may be answered. */
+  readonly readable: ConfirmedRead[];
+  /** Proposals and reads that ended. */
+  readonly rejected: RejectedRequest[];
+  /** Leader, role or term, when one of them changed. */
+  leaderState: LeaderState | undefined;
+  /** Messages and changes of the configuration that were refused. */
+  readonly refused: RaftError[];
+}
+
+/** Effects with nothing to do. */
+export function createPeerEffects(): PeerEffects {
+  return {
+    messages: [],
+    appends: [],
+    apply: undefined,
+    appliedBatch: undefined,
+    applied: [],
+    readable: [],
+    rejected: [],
+    leaderState: undefined,
+    refused: [],
+  };
+}

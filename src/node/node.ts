@@ -1,0 +1,472 @@
+/**
+ * `Node`: one process of a cluster. It hosts a peer for each of its regions, over one storage and one
+ * transport. Promises, timers and streams live here only: it collects what arrives (messages,
+ * completions, callers, ticks), hands it to the peers once a turn of the event loop, and carries
+ * their effects out. Messages of all regions for one node leave in one batch, and what the regions
+ * write in one turn reaches the storage together, which makes one transaction of it.
+ *
+ * The first failure of the storage, an exception of a state machine and a broken invariant end the
+ * node: nothing is sent or acknowledged any more, every caller is told, and `stopped` says why.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+import { type Message, type PeerId, RaftError, RaftInvariantError } from "../raft/mod.ts";
+import type { NodeStorage } from "../storage/contract.ts";
+import type { RegionMessage, Transport } from "../transport/contract.ts";
+import {
+  type CheckedNodeOptions,
+  type CheckedRegion,
+  checkNodeOptions,
+} from "./checked_options.ts";
+import { Directory } from "./directory.ts";
+import { EPOCH_BOUND } from "./envelope.ts";
+import { StoppedError, TimedOutError, UnknownRegionError } from "./errors.ts";
+import type { PeerEffects, Proposal, ReadRequest } from "./events.ts";
+import { Notifier } from "./notifier.ts";
+import type { NodeOptions, ProposalResult, ReadResult, RequestOptions } from "./options.ts";
+import { Peer } from "./peer.ts";
+import { Random, unpredictableSeed } from "./random.ts";
+import { openRegion, recoverLastApplied } from "./recovery.ts";
+import { Region } from "./region.ts";
+import { deadlineOf, LocalProposal, LocalRead, reject, request, resolve } from "./requests.ts";
+import type { NodeCounters, NodeStatus } from "./status.ts";
+
+/** How often a region is handled again in one turn when its work completed at once. */
+const ROUNDS_PER_TURN_MAX = 4;
+
+/** A caller that waits for leadership to pass. */
+interface TransferWaiter {
+  readonly region: Region;
+  readonly to: PeerId;
+  readonly deadline: number;
+  readonly resolve: () => void;
+  readonly reject: (error: RaftError) => void;
+}
+
+/** One process of a cluster. */
+export class Node implements AsyncDisposable {
+  /** This node. */
+  readonly nodeId: number;
+  /**
+   * Resolves when the node has stopped and released everything: with undefined after `stop()`, with
+   * the error that ended it otherwise. Never rejects.
+   */
+  readonly stopped: Promise<RaftError | undefined>;
+
+  readonly #options: CheckedNodeOptions;
+  readonly #storage: NodeStorage;
+  readonly #transport: Transport;
+  readonly #notifier: Notifier;
+  readonly #directory = new Directory();
+  readonly #regions = new Map<number, Region>();
+  readonly #counters: NodeCounters = {
+    turns: 0,
+    transportBatches: 0,
+    messagesSent: 0,
+    messagesMisrouted: 0,
+    messagesOverflowed: 0,
+    messagesUndeliverable: 0,
+  };
+  #outbox = new Map<number, RegionMessage[]>();
+  #transfers: TransferWaiter[] = [];
+  #turnScheduled = false;
+  #stopTicks: () => void = () => {};
+  /** Set as soon as the node is ending. */
+  #ended: { readonly error: RaftError | undefined } | undefined;
+  #reportStopped: (error: RaftError | undefined) => void = () => {};
+
+  private constructor(options: NodeOptions, checked: CheckedNodeOptions) {
+    this.nodeId = checked.nodeId;
+    this.#options = checked;
+    this.#storage = options.storage;
+    this.#transport = options.transport;
+    this.#notifier = new Notifier(checked.nodeId, checked.logger, options.observer ?? {});
+    this.stopped = new Promise((resolve) => this.#reportStopped = resolve);
+  }
+
+  /**
+   * Opens a node: recovers its regions from the storage, or creates them, and starts to listen. The
+   * node owns the storage, the transport and the state machines from here on, also when this rejects.
+   *
+   * @throws ConfigError when an option is invalid; RecoveryError when storage, state machine and
+   *   options do not fit together; StorageError when the disk fails; what the transport rejects with
+   *   when it cannot listen.
+   */
+  static async open(options: NodeOptions): Promise<Node> {
+    const checked = checkNodeOptions(options);
+    const node = new Node(options, checked);
+    try {
+      for (const region of checked.regions) await node.#openRegion(region, options);
+      await node.#start();
+    } catch (error) {
+      await node.#end(undefined);
+      throw error;
+    }
+    return node;
+  }
+
+  /**
+   * Replicates a command. It may be called on any member; a follower forwards to the leader, and
+   * while there is none the command waits.
+   *
+   * @param command the bytes for the state machine; they must not change afterwards.
+   * @returns where it is in the log and what the local state machine returned for it, once applied.
+   * @throws RequestError by rejection: `OverloadedError`, `CommandTooLargeError`, `NotLeaderError`,
+   *   `DroppedError`, `TimedOutError`, `CancelledError`, `StoppedError`, `UnknownRegionError`. Each
+   *   says in `mayHaveTakenEffect` whether the command may still be applied.
+   */
+  propose<Result = unknown>(
+    command: Uint8Array,
+    options: RequestOptions = {},
+  ): Promise<ProposalResult<Result>> {
+    const region = this.#regionFor(options);
+    if (region instanceof Error) return Promise.reject(region);
+    const deadline = this.#deadline(options);
+    return request<ProposalResult, LocalProposal>(
+      "proposal",
+      options.signal,
+      (answer) => new LocalProposal(command, deadline, answer),
+      (proposal) => region.propose(proposal),
+      (proposal, reason) => region.push({ type: "cancel", request: proposal, reason }),
+    ) as Promise<ProposalResult<Result>>;
+  }
+
+  /**
+   * A linearizable barrier, on any member: once it resolves, the local state machine holds everything
+   * that was acknowledged anywhere before the call, and may answer reads (thesis §6.4).
+   *
+   * @throws RequestError by rejection: `OverloadedError`, `TimedOutError`, `CancelledError`,
+   *   `StoppedError`, `UnknownRegionError`.
+   */
+  read(options: RequestOptions = {}): Promise<ReadResult> {
+    const region = this.#regionFor(options);
+    if (region instanceof Error) return Promise.reject(region);
+    const deadline = this.#deadline(options);
+    return request<ReadResult, LocalRead>(
+      "read",
+      options.signal,
+      (answer) => new LocalRead(deadline, answer),
+      (read) => region.read(read),
+      (read, reason) => region.push({ type: "cancel", request: read, reason }),
+    );
+  }
+
+  /**
+   * The state of this node's replica of a region, the first one by default.
+   *
+   * @throws UnknownRegionError when the region is not hosted here.
+   */
+  status(regionId?: number): NodeStatus {
+    const region = this.#region(regionId);
+    return { ...region.peer.status(), nodeCounters: { ...this.#counters } };
+  }
+
+  /**
+   * Asks the leader to hand leadership over; may be called on any member. Resolves once this member
+   * sees the new leader.
+   *
+   * @throws TimedOutError by rejection, when that did not happen in time: leadership may still pass.
+   */
+  transferLeader(to: PeerId, options: RequestOptions = {}): Promise<void> {
+    const region = this.#regionFor(options);
+    if (region instanceof Error) return Promise.reject(region);
+    if (region.peer.leader === to) return Promise.resolve();
+    const deadline = this.#deadline(options);
+    return new Promise((resolve, reject) => {
+      this.#transfers.push({ region, to, deadline, resolve, reject });
+      region.push({ type: "transfer-leader", to });
+    });
+  }
+
+  /** Starts an election at this member now. Nothing happens when it leads, or may not be elected. */
+  campaign(regionId?: number): void {
+    this.#region(regionId).push({ type: "campaign" });
+  }
+
+  /** Makes a node known to the transport, or changes its address (`host:port`). */
+  addNode(nodeId: number, address: string): void {
+    if (nodeId !== this.nodeId) this.#transport.addNode(nodeId, address);
+  }
+
+  /**
+   * Stops: rejects every caller, closes the transport, waits for what is being written and applied,
+   * closes the state machines and the storage. Idempotent.
+   */
+  async stop(): Promise<void> {
+    await this.#end(undefined);
+  }
+
+  /** The same as `stop`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #openRegion(region: CheckedRegion, options: NodeOptions): Promise<void> {
+    const { regionId, peerId, stateMachine, members } = region;
+    const storage = await openRegion(this.#storage, region);
+    const lastApplied = recoverLastApplied(storage, stateMachine);
+    for (const { peerId, nodeId, address } of members) {
+      this.#directory.set(regionId, peerId, nodeId);
+      if (address !== undefined) this.addNode(nodeId, address);
+    }
+    const random = new Random((this.#options.seed + regionId) % Number.MAX_SAFE_INTEGER);
+    const peer = new Peer({
+      id: peerId,
+      nodeId: this.nodeId,
+      regionId,
+      storage,
+      lastApplied,
+      epoch: unpredictableSeed() % EPOCH_BOUND,
+      random: (bound) => random.below(bound),
+      electionTick: options.electionTick,
+      heartbeatTick: options.heartbeatTick,
+      preVote: options.preVote,
+      checkQuorum: options.checkQuorum,
+      forwardProposals: options.forwardProposals,
+      repeatDropped: options.repeatDropped,
+      limits: options.limits,
+      nodeOf: (peer) => this.#directory.nodeOf(regionId, peer),
+      logger: this.#options.logger,
+    });
+    this.#regions.set(
+      regionId,
+      new Region({
+        peer,
+        storage,
+        stateMachine,
+        wake: () => this.#wake(),
+        fail: (error) => void this.#end(error),
+      }),
+    );
+  }
+
+  async #start(): Promise<void> {
+    await this.#transport.start({
+      receive: (fromNodeId, batch) => this.#receive(fromNodeId, batch),
+      unreachable: (nodeId) => this.#unreachable(nodeId),
+      snapshotSent: (_nodeId, regionId, peerId, ok) =>
+        this.#regions.get(regionId)?.push({ type: "snapshot-sent", peerId, ok }),
+    });
+    this.#stopTicks = this.#options.clock.every(this.#options.tickMs, () => {
+      for (const region of this.#regions.values()) region.push({ type: "tick" });
+    });
+    this.#wake();
+  }
+
+  #region(regionId: number | undefined): Region {
+    const region = regionId === undefined
+      ? this.#regions.values().next().value
+      : this.#regions.get(regionId);
+    if (region === undefined) throw new UnknownRegionError(regionId ?? 0);
+    return region;
+  }
+
+  #regionFor(options: RequestOptions): Region | RaftError {
+    if (this.#ended !== undefined) return new StoppedError(false, { cause: this.#ended.error });
+    try {
+      return this.#region(options.regionId);
+    } catch (error) {
+      if (error instanceof RaftError) return error;
+      throw error;
+    }
+  }
+
+  #deadline(options: RequestOptions): number {
+    return deadlineOf(options, this.#options.clock.now(), this.#options.requestTimeoutMs);
+  }
+
+  #receive(fromNodeId: number, batch: readonly RegionMessage[]): void {
+    if (this.#ended !== undefined) return;
+    for (const { regionId, message } of batch) {
+      const region = this.#regions.get(regionId);
+      if (region === undefined || region.peerId !== message.to) {
+        this.#counters.messagesMisrouted++;
+        this.#notifier.warnOnce(
+          `misrouted ${regionId}/${message.to}`,
+          `node ${fromNodeId} sent a ${message.type} for peer ${message.to} of region ${regionId}, ` +
+            "which this node does not host",
+        );
+      } else if (!region.receive(message)) {
+        this.#counters.messagesOverflowed++;
+        this.#notifier.warnOnce(
+          `overflow ${regionId}`,
+          `region ${regionId} has too many messages waiting: the newest are dropped`,
+        );
+      }
+    }
+  }
+
+  #unreachable(nodeId: number): void {
+    for (const region of this.#regions.values()) {
+      for (const peerId of this.#directory.peersOn(region.regionId, nodeId)) {
+        region.push({ type: "unreachable", peerId });
+      }
+    }
+  }
+
+  /** Lets a turn come once everything that has arrived with the current event is collected. */
+  #wake(): void {
+    if (this.#turnScheduled || this.#ended !== undefined) return;
+    this.#turnScheduled = true;
+    setImmediate(() => {
+      this.#turnScheduled = false;
+      this.#turn();
+    });
+  }
+
+  /** Handles what has arrived, and what completes at once because of it. */
+  #turn(): void {
+    this.#counters.turns++;
+    const now = this.#options.clock.now();
+    for (let round = 0; round < ROUNDS_PER_TURN_MAX && this.#ended === undefined; round++) {
+      if (!this.#handleRegions(now)) break;
+    }
+    this.#expireTransfers(now);
+  }
+
+  /** Sends and writes first, over all regions, as applying may take its time. */
+  #handleRegions(now: number): boolean {
+    const handled: { region: Region; effects: PeerEffects }[] = [];
+    for (const region of this.#regions.values()) {
+      if (!region.hasEvents) continue;
+      const effects = this.#handle(region, now);
+      if (effects === undefined) return false;
+      handled.push({ region, effects });
+      for (const message of effects.messages) this.#post(region.regionId, message);
+    }
+    this.#flushOutbox();
+    for (const { region, effects } of handled) {
+      for (const work of effects.appends) region.append(work);
+    }
+    for (const { region, effects } of handled) this.#answer(region, effects);
+    for (const { region, effects } of handled) {
+      if (effects.apply !== undefined && this.#ended === undefined) region.apply(effects.apply);
+    }
+    return handled.length > 0;
+  }
+
+  #handle(region: Region, now: number): PeerEffects | undefined {
+    try {
+      return region.handle(now);
+    } catch (error) {
+      void this.#end(
+        error instanceof RaftError
+          ? error
+          : new RaftInvariantError(`an unexpected error in region ${region.regionId}: ${error}`),
+      );
+      return undefined;
+    }
+  }
+
+  #post(regionId: number, message: Message): void {
+    const nodeId = this.#directory.nodeOf(regionId, message.to);
+    if (nodeId === 0 || nodeId === this.nodeId) {
+      this.#counters.messagesUndeliverable++;
+      this.#notifier.warnOnce(
+        `undeliverable ${regionId}/${message.to}`,
+        `the node of peer ${message.to} of region ${regionId} is not known: its messages are dropped`,
+      );
+      return;
+    }
+    const batch = this.#outbox.get(nodeId);
+    if (batch === undefined) this.#outbox.set(nodeId, [{ regionId, message }]);
+    else batch.push({ regionId, message });
+  }
+
+  #flushOutbox(): void {
+    if (this.#outbox.size === 0) return;
+    const outbox = this.#outbox;
+    this.#outbox = new Map();
+    for (const [nodeId, batch] of outbox) {
+      this.#counters.transportBatches++;
+      this.#counters.messagesSent += batch.length;
+      this.#transport.send(nodeId, batch);
+    }
+  }
+
+  /** Answers callers and tells the observer. */
+  #answer(region: Region, effects: PeerEffects): void {
+    for (const { proposal, index, term, result } of effects.applied) {
+      resolve((proposal as LocalProposal).answer, { index, term, result });
+    }
+    for (const { read, index } of effects.readable) resolve((read as LocalRead).answer, { index });
+    for (const { request, error } of effects.rejected) rejectRequest(request, error);
+    for (const error of effects.refused) this.#notifier.messageRefused(region.peer, error);
+    if (effects.appliedBatch !== undefined) {
+      this.#notifier.applied(region.peer, effects.appliedBatch);
+    }
+    if (effects.leaderState !== undefined) {
+      const { leaderPeerId } = effects.leaderState;
+      const leaderNodeId = this.#directory.nodeOf(region.regionId, leaderPeerId);
+      this.#notifier.leaderState(region.peer, effects.leaderState, leaderNodeId);
+      this.#settleTransfers(region, leaderPeerId);
+    }
+  }
+
+  #settleTransfers(region: Region, leader: PeerId): void {
+    this.#transfers = this.#transfers.filter((waiter) => {
+      if (waiter.region !== region || waiter.to !== leader) return true;
+      waiter.resolve();
+      return false;
+    });
+  }
+
+  #expireTransfers(now: number): void {
+    if (this.#transfers.length === 0) return;
+    this.#transfers = this.#transfers.filter((waiter) => {
+      if (waiter.deadline > now) return true;
+      waiter.reject(new TimedOutError("transfer of leadership", true));
+      return false;
+    });
+  }
+
+  /** Ends the node, once: nothing leaves it from the first line on. */
+  async #end(error: RaftError | undefined): Promise<void> {
+    if (this.#ended !== undefined) {
+      await this.stopped;
+      return;
+    }
+    this.#ended = { error };
+    this.#stopTicks();
+    this.#outbox.clear();
+    const now = this.#options.clock.now();
+    for (const region of this.#regions.values()) this.#stopRegion(region, error, now);
+    for (const waiter of this.#transfers) waiter.reject(new StoppedError(true, { cause: error }));
+    this.#transfers = [];
+    if (error !== undefined) this.#notifier.failed(error);
+    await this.#release();
+    this.#notifier.stopped(error);
+    this.#reportStopped(error);
+  }
+
+  #stopRegion(region: Region, error: RaftError | undefined, now: number): void {
+    const { rejected } = region.stop(error, now);
+    for (const { request, error } of rejected) rejectRequest(request, error);
+  }
+
+  async #release(): Promise<void> {
+    await this.#closeQuietly("the transport", () => this.#transport.close());
+    for (const region of this.#regions.values()) await region.idle;
+    for (const { stateMachine } of this.#options.regions) {
+      await this.#closeQuietly("a state machine", () => stateMachine.close?.());
+    }
+    await this.#closeQuietly("the storage", () => this.#storage.close());
+  }
+
+  async #closeQuietly(what: string, close: () => void | Promise<void>): Promise<void> {
+    try {
+      await close();
+    } catch (error) {
+      this.#notifier.warnOnce(`close ${what}`, `${what} could not be closed: ${error}`);
+    }
+  }
+}
+
+function rejectRequest(
+  request: Proposal | ReadRequest,
+  error: PeerEffects["rejected"][0]["error"],
+) {
+  reject((request as LocalProposal | LocalRead).answer, error);
+}

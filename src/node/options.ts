@@ -1,0 +1,116 @@
+/**
+ * The options of a node, and of a call on it.
+ *
+ * @module
+ */
+
+import type { Logger, PeerId } from "../raft/mod.ts";
+import type { NodeStorage } from "../storage/contract.ts";
+import type { Transport } from "../transport/contract.ts";
+import type { Clock } from "./clock.ts";
+import type { PeerLimits } from "./limits.ts";
+import type { Observer } from "./observer.ts";
+import type { StateMachine } from "./state_machine.ts";
+
+/** A first member of a region, and where it lives. */
+export interface Member {
+  /** The replica's id in the region: an integer from 1, never used twice. */
+  readonly peerId: PeerId;
+  /** The node it lives on. Default: the same number as `peerId`. */
+  readonly nodeId?: number;
+  /** Where that node listens (`host:port`); not needed for the node itself. */
+  readonly address?: string;
+}
+
+/** A region of which a node hosts one replica. */
+export interface RegionOptions {
+  /** The region: an integer from 1. Default 1. */
+  readonly regionId?: number;
+  /** The id of the replica on this node. Default: the member whose node is this one. */
+  readonly peerId?: PeerId;
+  /** What the region's commands are applied to. The node owns it: it closes it when it stops. */
+  readonly stateMachine: StateMachine;
+  /**
+   * The region's first members, this one included; the same on all of them. They start from a
+   * common snapshot of the empty state, at index 1 and term 1, so all state machines must be empty
+   * then. Once the region is on disk this list is only an address book.
+   */
+  readonly members: readonly Member[];
+  /**
+   * This replica joins a region that runs already: it starts without a configuration and waits to
+   * be added by its leader. Default false.
+   */
+  readonly join?: boolean;
+}
+
+/** The options of `Node.open`. */
+export interface NodeOptions {
+  /** This node: an integer from 1. Must be what the storage says. */
+  readonly nodeId: number;
+  /** The cluster, when it shall be checked against what the storage says. */
+  readonly clusterId?: string;
+  /** The node's database. The node owns it: it closes it when it stops. */
+  readonly storage: NodeStorage;
+  /** The node's network. The node owns it: it starts it, and closes it when it stops. */
+  readonly transport: Transport;
+  /** The regions it hosts, at least one. */
+  readonly regions: readonly RegionOptions[];
+  /** Length of a tick in milliseconds. Default 100. */
+  readonly tickMs?: number;
+  /** Ticks without a word from the leader after which a follower campaigns; up to twice as many. Default 10. */
+  readonly electionTick?: number;
+  /** Ticks between heartbeats. Default 1. */
+  readonly heartbeatTick?: number;
+  /** Ask for votes without a new term first (thesis §9.6). Default true. */
+  readonly preVote?: boolean;
+  /** A leader that has not heard from a quorum for an election timeout steps down. Default true. */
+  readonly checkQuorum?: boolean;
+  /** Forward proposals to the leader; otherwise other members reject them with `NotLeaderError`. Default true. */
+  readonly forwardProposals?: boolean;
+  /**
+   * Propose again what is certain to have been lost with its leader, until the deadline; otherwise
+   * reject it with `DroppedError`. It cannot be applied twice either way. Default true.
+   */
+  readonly repeatDropped?: boolean;
+  /** How long a proposal or a read may take unless the call says otherwise, in milliseconds. Default 5,000. */
+  readonly requestTimeoutMs?: number;
+  /** How much may wait, and how batches are cut. */
+  readonly limits?: PeerLimits;
+  /** Where to log. Default: nowhere. */
+  readonly logger?: Logger;
+  /** Told what happens. Default: nobody. */
+  readonly observer?: Observer;
+  /** Seed of the election timeouts: an integer from 0. Default: unpredictable. */
+  readonly seed?: number;
+  /** The clock. Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+/** The options of a call on a node. */
+export interface RequestOptions {
+  /** The region. Default: the first of the node. */
+  readonly regionId?: number;
+  /** Gives up when aborted, with `CancelledError`. */
+  readonly signal?: AbortSignal;
+  /** Gives up after this many milliseconds, with `TimedOutError`. Checked at each tick. */
+  readonly deadlineMs?: number;
+}
+
+/** What a proposal resolves with. */
+export interface ProposalResult<Result = unknown> {
+  /** Where in the log the command is. */
+  readonly index: number;
+  /** The term it was appended in. */
+  readonly term: number;
+  /** What the state machine returned for it. */
+  readonly result: Result;
+}
+
+/** What a read resolves with. */
+export interface ReadResult {
+  /**
+   * The read index. The local state machine has applied at least this much, which includes
+   * everything that was acknowledged anywhere before the read was asked for.
+   */
+  readonly index: number;
+}

@@ -1,0 +1,547 @@
+/**
+ * `Peer`: one replica of one region. It drives a `RawNode` and is synchronous and deterministic:
+ * events and the time go in, effects come out; it has no clock, timer, promise, stream or randomness
+ * of its own. A `Node` carries the effects out in production, a simulator in tests.
+ *
+ * All events of a call are handled before one Ready is taken: what has arrived together is written,
+ * sent and applied together. That is where batching comes from; nothing waits for a timer.
+ *
+ * A leader whose disk hangs must not lead: nothing it appends itself becomes durable, and a write
+ * that hangs may never return. When the oldest write has been under way for an election timeout, the
+ * leader asks the most advanced voter to take over and falls silent: no heartbeats, no appends; the
+ * others elect a leader within an election timeout. The core does not tick meanwhile, so that it does
+ * not campaign either. When the write returns, the peer goes on as whatever it is by then.
+ *
+ * @module
+ */
+
+import {
+  type BasicStatus,
+  type ConfChange,
+  ConfChangeError,
+  type ConfChangeV2,
+  type Logger,
+  type LogStorage,
+  type Message,
+  NO_PEER,
+  type PeerId,
+  ProposalDroppedError,
+  type RaftError,
+  RawNode,
+  type Role,
+  SILENT_LOGGER,
+  type Snapshot,
+} from "../raft/mod.ts";
+import { AppendQueue } from "./append_queue.ts";
+import { ApplyQueue } from "./apply_queue.ts";
+import { MessageRejectedError } from "./errors.ts";
+import {
+  type ApplyWork,
+  createPeerEffects,
+  type PeerEffects,
+  type PeerEvent,
+  Proposal,
+} from "./events.ts";
+import { ForwardedProposals } from "./forwarded.ts";
+import { checkLimits, type PeerLimits } from "./limits.ts";
+import { ProposalQueue } from "./proposals.ts";
+import { ReadQueue } from "./reads.ts";
+import { INITIAL_INDEX } from "./recovery.ts";
+import { createPeerCounters, type PeerCounters, type PeerStatus } from "./status.ts";
+
+/** What a peer reads of its storage; a `RaftStorage` is one. */
+export interface PeerStorage extends LogStorage {
+  /** The index whose application made the stored configuration. */
+  confStateIndex(): number;
+}
+
+/** The options of a `Peer`. */
+export interface PeerOptions {
+  /** This replica in its region. */
+  readonly id: PeerId;
+  /** The node it lives in. */
+  readonly nodeId: number;
+  /** The region it is a replica of. */
+  readonly regionId: number;
+  readonly storage: PeerStorage;
+  /** The last index the state machine has applied, as `recoverLastApplied` tells it. */
+  readonly lastApplied: number;
+  /** Drawn anew at each start: an integer from 0 to 2^48-1 that this peer never used before. */
+  readonly epoch: number;
+  /** An integer from 0 to `bound - 1`: the source of election timeouts. */
+  readonly random: (bound: number) => number;
+  /** Default 10. */
+  readonly electionTick?: number;
+  /** Default 1. */
+  readonly heartbeatTick?: number;
+  /** Default true. */
+  readonly preVote?: boolean;
+  /** Default true. */
+  readonly checkQuorum?: boolean;
+  /** Forward proposals to the leader instead of rejecting them on other members. Default true. */
+  readonly forwardProposals?: boolean;
+  /** Propose again what was certainly lost. Default true. */
+  readonly repeatDropped?: boolean;
+  readonly limits?: PeerLimits;
+  /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
+  readonly nodeOf?: (peerId: PeerId) => number;
+  readonly logger?: Logger;
+}
+
+/** One replica of one region. */
+export class Peer {
+  readonly id: PeerId;
+  readonly nodeId: number;
+  readonly regionId: number;
+  /** Counters since the start. */
+  readonly counters: Readonly<PeerCounters>;
+
+  readonly #counters: PeerCounters = createPeerCounters();
+  readonly #core: RawNode;
+  readonly #electionTick: number;
+  readonly #forwardProposals: boolean;
+  readonly #nodeOf: (peerId: PeerId) => number;
+  readonly #logger: Logger;
+  readonly #proposals: ProposalQueue;
+  readonly #reads: ReadQueue;
+  readonly #appends: AppendQueue;
+  readonly #applies: ApplyQueue;
+  readonly #forwarded = new ForwardedProposals();
+  #basic: BasicStatus;
+  #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: 0 };
+  /** The highest term among applied entries. */
+  #appliedTerm = 0;
+  #diskHangs = false;
+  #stopped = false;
+  /** A snapshot that is being written, by the id of its write. */
+  #snapshot: { readonly appendId: number; readonly snapshot: Snapshot } | undefined;
+
+  /** @throws ConfigError when an option is invalid, RaftInvariantError when the storage is. */
+  constructor(options: PeerOptions) {
+    this.id = options.id;
+    this.nodeId = options.nodeId;
+    this.regionId = options.regionId;
+    this.counters = this.#counters;
+    this.#electionTick = options.electionTick ?? 10;
+    this.#forwardProposals = options.forwardProposals ?? true;
+    this.#nodeOf = options.nodeOf ?? (() => 0);
+    this.#logger = options.logger ?? SILENT_LOGGER;
+    const limits = checkLimits(options.limits);
+    const counters = this.#counters;
+    this.#proposals = new ProposalQueue({
+      peerId: options.id,
+      epoch: options.epoch,
+      limits,
+      repeatDropped: options.repeatDropped ?? true,
+      counters,
+    });
+    this.#reads = new ReadQueue(options.epoch, limits, counters);
+    const storage = committedTo(options.storage, options.lastApplied);
+    this.#appends = new AppendQueue(storage.initialState().hardState, counters);
+    this.#applies = new ApplyQueue(
+      options.lastApplied,
+      options.storage.confStateIndex(),
+      counters,
+    );
+    this.#core = new RawNode({
+      id: options.id,
+      storage,
+      random: options.random,
+      electionTick: this.#electionTick,
+      heartbeatTick: options.heartbeatTick ?? 1,
+      applied: options.lastApplied,
+      asyncStorageWrites: true,
+      maxSizePerMessage: limits.appendBytesMax,
+      maxCommittedSizePerReady: limits.applyBytesMax,
+      maxUncommittedSize: limits.uncommittedBytesMax,
+      maxInflightMessages: limits.inflightMessagesMax,
+      maxInflightBytes: Math.max(limits.inflightBytesMax, limits.appendBytesMax),
+      preVote: options.preVote ?? true,
+      checkQuorum: options.checkQuorum ?? true,
+      disableProposalForwarding: !this.#forwardProposals,
+      logger: this.#logger,
+    });
+    this.#basic = this.#core.basicStatus();
+  }
+
+  /** Its role. */
+  get state(): Role {
+    return this.#basic.softState.role;
+  }
+
+  /** The latest term it has seen. */
+  get term(): number {
+    return this.#basic.hardState.currentTerm;
+  }
+
+  /** The highest index known to be committed. */
+  get commitIndex(): number {
+    return this.#basic.hardState.commitIndex;
+  }
+
+  /** The last index the state machine has applied. */
+  get lastApplied(): number {
+    return this.#applies.lastApplied;
+  }
+
+  /** The peer that leads as far as this one knows, or 0. */
+  get leader(): PeerId {
+    return this.#basic.softState.leader;
+  }
+
+  /**
+   * Handles what has happened, and says what is to be done.
+   *
+   * @param now the monotonic clock, in milliseconds; never less than at the call before.
+   * @throws RaftInvariantError (a bug), StateMachineError, EnvelopeError, StorageError (a read
+   *   failed): the peer must then be given a `stop` event with that error and nothing else.
+   */
+  handle(events: readonly PeerEvent[], now: number): PeerEffects {
+    const effects = createPeerEffects();
+    for (const event of events) {
+      if (this.#stopped) this.#rejectLate(event, effects);
+      else this.#take(event, now, effects);
+    }
+    if (this.#stopped) return effects;
+    this.#refresh();
+    this.#handOutProposals(effects);
+    this.#beginReadRound();
+    this.#takeReady(effects);
+    this.#refresh();
+    effects.apply = this.#nextApply();
+    this.#reads.settleApplied(this.lastApplied, effects);
+    this.#reportLeader(effects);
+    return effects;
+  }
+
+  /** A full picture of the peer; the progress of its followers on the leader. */
+  status(): PeerStatus {
+    const status = this.#core.status();
+    const { leader, role } = status.softState;
+    return {
+      regionId: this.regionId,
+      peerId: this.id,
+      nodeId: this.nodeId,
+      role,
+      leaderPeerId: leader,
+      leaderNodeId: leader === NO_PEER ? 0 : this.#nodeOf(leader),
+      term: status.hardState.currentTerm,
+      commitIndex: status.hardState.commitIndex,
+      lastApplied: this.lastApplied,
+      firstIndex: status.firstIndex,
+      lastIndex: status.lastIndex,
+      voters: status.confState.voters,
+      learners: status.confState.learners,
+      progress: status.progress,
+      pendingProposals: this.#proposals.count,
+      pendingProposalBytes: this.#proposals.bytes,
+      pendingReads: this.#reads.count,
+      pendingAppends: this.#appends.count,
+      diskHangs: this.#diskHangs,
+      counters: { ...this.#counters },
+    };
+  }
+
+  #refresh(): void {
+    this.#basic = this.#core.basicStatus();
+  }
+
+  #take(event: PeerEvent, now: number, effects: PeerEffects): void {
+    switch (event.type) {
+      case "tick":
+        return this.#tick(now, effects);
+      case "messages":
+        for (const message of event.messages) this.#receive(message, effects);
+        return;
+      case "proposals":
+        for (const proposal of event.proposals) this.#proposals.add(proposal, effects);
+        return;
+      case "reads":
+        for (const read of event.reads) this.#reads.add(read, effects);
+        return;
+      case "cancel":
+        if (event.request instanceof Proposal) {
+          return this.#proposals.cancel(event.request, event.reason, effects);
+        }
+        return this.#reads.cancel(event.request, event.reason, effects);
+      case "appended":
+        return this.#appended(event.id, effects);
+      case "applied":
+        return this.#applied(event.results, effects);
+      case "configuration-saved":
+        return this.#applies.configurationSaved();
+      case "unreachable":
+        return this.#core.reportUnreachable(event.peerId);
+      case "snapshot-sent":
+        return this.#core.reportSnapshot(event.peerId, event.ok ? "finish" : "failure");
+      case "transfer-leader":
+        return this.#core.transferLeader(event.to);
+      case "change-configuration":
+        return this.#changeConfiguration(event.change, effects);
+      case "campaign":
+        return this.#core.campaign();
+      case "stop":
+        return this.#stop(event.cause, effects);
+    }
+  }
+
+  #changeConfiguration(change: ConfChange | ConfChangeV2, effects: PeerEffects): void {
+    try {
+      this.#core.proposeConfChange(change);
+    } catch (error) {
+      if (!(error instanceof ProposalDroppedError || error instanceof ConfChangeError)) throw error;
+      this.#refused(error, effects);
+    }
+  }
+
+  #tick(now: number, effects: PeerEffects): void {
+    this.#proposals.expire(now, effects);
+    this.#reads.expire(now, effects);
+    this.#reads.tick();
+    const write = this.#appends.tick();
+    if (write !== undefined) effects.appends.push(write);
+    this.#watchDisk();
+    if (!this.#diskHangs) this.#core.tick();
+  }
+
+  /** See the module's documentation: a disk that hangs. */
+  #watchDisk(): void {
+    const hangs = this.#appends.oldestTicks >= this.#electionTick;
+    if (hangs === this.#diskHangs) return;
+    this.#diskHangs = hangs;
+    if (!hangs) {
+      this.#logger.info(`${this.#name} the disk answers again`);
+      return;
+    }
+    this.#counters.diskHangs++;
+    this.#logger.warn(
+      `${this.#name} a write has been under way for ${this.#electionTick} ticks: the disk hangs`,
+    );
+    const successor = this.#mostAdvancedVoter();
+    if (successor !== NO_PEER) this.#core.transferLeader(successor);
+  }
+
+  #mostAdvancedVoter(): PeerId {
+    const { progress } = this.#core.status();
+    let best = NO_PEER;
+    let bestIndex = -1;
+    for (const [id, replica] of progress ?? []) {
+      if (id === this.id || replica.learner || !replica.recentActive) continue;
+      if (replica.matchIndex <= bestIndex) continue;
+      best = id;
+      bestIndex = replica.matchIndex;
+    }
+    return best;
+  }
+
+  #receive(message: Message, effects: PeerEffects): void {
+    this.#counters.messagesReceived++;
+    if (message.type === "propose") return this.#receiveForwarded(message, effects);
+    if (message.type === "snapshot" && !this.#canInstall(message.snapshot)) {
+      return this.#refuse(effects, "SNAPSHOT_UNSUPPORTED", "a snapshot carries a state");
+    }
+    this.#step(message, effects);
+  }
+
+  /** Only the snapshot every first member starts from, that of the empty state, can be installed. */
+  #canInstall(snapshot: Snapshot | undefined): boolean {
+    if (snapshot === undefined) return true;
+    const initial = snapshot.metadata.index === INITIAL_INDEX && snapshot.data.length === 0;
+    return initial && this.lastApplied === 0;
+  }
+
+  #receiveForwarded(message: Message, effects: PeerEffects): void {
+    const { softState, hardState } = this.#core.basicStatus();
+    if (softState.role !== "leader") {
+      return this.#refuse(
+        effects,
+        "NOT_LEADING",
+        "a forwarded proposal came to a member that does not lead",
+      );
+    }
+    const fresh = this.#forwarded.filter(message, hardState.currentTerm);
+    if (fresh !== message) {
+      this.#refuse(
+        effects,
+        "STALE_PROPOSAL",
+        "a forwarded proposal was repeated, or meant for another term",
+      );
+    }
+    if (fresh !== undefined) this.#step(fresh, effects);
+  }
+
+  #refuse(effects: PeerEffects, code: string, text: string): void {
+    this.#refused(new MessageRejectedError(code, text), effects);
+  }
+
+  #refused(error: RaftError, effects: PeerEffects): void {
+    this.#counters.messagesRefused++;
+    effects.refused.push(error);
+  }
+
+  #step(message: Message, effects: PeerEffects): void {
+    const error = this.#core.step(message);
+    if (error !== undefined) this.#refused(error, effects);
+  }
+
+  #handOutProposals(effects: PeerEffects): void {
+    if (!this.#proposals.hasWaiting) return;
+    const { softState, hardState, leadTransferee } = this.#basic;
+    if (!this.#forwardProposals && softState.role !== "leader") {
+      const nodeId = softState.leader === NO_PEER ? 0 : this.#nodeOf(softState.leader);
+      return this.#proposals.rejectWaiting(softState.leader, nodeId, effects);
+    }
+    if (softState.leader === NO_PEER || leadTransferee !== NO_PEER) return;
+    if (this.#isSilent()) return;
+    try {
+      this.#proposals.handOut(
+        hardState.currentTerm,
+        (entries) => this.#core.proposeBatch(entries),
+      );
+    } catch (error) {
+      if (!(error instanceof ProposalDroppedError)) throw error;
+      this.#logger.debug(`${this.#name} proposals wait: ${error.reason}`);
+    }
+  }
+
+  #beginReadRound(): void {
+    const { softState, hardState } = this.#basic;
+    if (softState.leader === NO_PEER) return;
+    this.#reads.beginRound(
+      softState.leader,
+      hardState.currentTerm,
+      (context) => this.#core.readIndex(context),
+    );
+  }
+
+  #isSilent(): boolean {
+    return this.#diskHangs && this.#core.basicStatus().softState.role === "leader";
+  }
+
+  /** Takes a Ready, and a further one only when there are answers that no write delays. */
+  #takeReady(effects: PeerEffects): void {
+    while (this.#core.hasReady()) {
+      const ready = this.#core.ready();
+      const silent = this.#isSilent();
+      let answers: readonly Message[] = [];
+      for (const message of ready.messages) {
+        if (message.type === "storage-append") {
+          answers = this.#append(message, effects);
+        } else if (message.type === "storage-apply") {
+          this.#applies.push(message);
+        } else if (!silent || message.type === "timeout-now") {
+          this.#send(message, effects);
+        }
+      }
+      for (const state of ready.readStates) this.#reads.confirm(state);
+      if (answers.length === 0) return;
+      this.#deliver(answers, effects);
+    }
+  }
+
+  #append(message: Message, effects: PeerEffects): readonly Message[] {
+    const answers = this.#appends.push(message, effects.appends);
+    if (message.snapshot !== undefined) {
+      const work = effects.appends[effects.appends.length - 1];
+      this.#snapshot = { appendId: work.id, snapshot: message.snapshot };
+    }
+    return answers;
+  }
+
+  #send(message: Message, effects: PeerEffects): void {
+    this.#counters.messagesSent++;
+    effects.messages.push(message);
+  }
+
+  /** Delivers what waited for the storage: to the core, or to other peers. */
+  #deliver(messages: readonly Message[], effects: PeerEffects): void {
+    for (const message of messages) {
+      if (message.to === this.id) this.#step(message, effects);
+      else this.#send(message, effects);
+    }
+  }
+
+  #appended(id: number, effects: PeerEffects): void {
+    const responses = this.#appends.complete(id);
+    if (this.#snapshot?.appendId === id) {
+      this.#applies.restored(this.#snapshot.snapshot.metadata.index);
+      this.#proposals.forgetCertainty();
+      this.#snapshot = undefined;
+    }
+    this.#deliver(responses, effects);
+    if (this.#diskHangs) this.#watchDisk();
+  }
+
+  #applied(commandResults: readonly unknown[], effects: PeerEffects): void {
+    const { batch, entries, results, responses } = this.#applies.applied(commandResults);
+    effects.appliedBatch = batch;
+    for (let position = 0; position < entries.length; position++) {
+      const settled = this.#proposals.settleApplied(entries[position], results[position]);
+      if (settled !== undefined) effects.applied.push(settled);
+    }
+    this.#deliver(responses, effects);
+    const { term } = entries[entries.length - 1];
+    if (term > this.#appliedTerm) {
+      this.#appliedTerm = term;
+      this.#proposals.settleLost(term, effects);
+    }
+  }
+
+  #nextApply(): ApplyWork | undefined {
+    return this.#applies.next((change) => this.#core.applyConfChange(change));
+  }
+
+  #reportLeader(effects: PeerEffects): void {
+    const { softState, hardState } = this.#basic;
+    const now = {
+      leaderPeerId: softState.leader,
+      role: softState.role,
+      term: hardState.currentTerm,
+    };
+    const before = this.#reported;
+    if (
+      now.leaderPeerId === before.leaderPeerId && now.role === before.role &&
+      now.term === before.term
+    ) return;
+    this.#reported = now;
+    effects.leaderState = now;
+  }
+
+  #stop(cause: RaftError | undefined, effects: PeerEffects): void {
+    this.#stopped = true;
+    this.#proposals.stop(cause, effects);
+    this.#reads.stop(cause, effects);
+  }
+
+  #rejectLate(event: PeerEvent, effects: PeerEffects): void {
+    if (event.type === "proposals") {
+      for (const proposal of event.proposals) this.#proposals.add(proposal, effects);
+      this.#proposals.stop(undefined, effects);
+    } else if (event.type === "reads") {
+      for (const read of event.reads) this.#reads.add(read, effects);
+      this.#reads.stop(undefined, effects);
+    }
+  }
+
+  get #name(): string {
+    return `region ${this.regionId} peer ${this.id}:`;
+  }
+}
+
+/**
+ * What has been applied is committed, even when the stored commit index is older: the peer may have
+ * lost it, as it is not written on its own.
+ */
+function committedTo(storage: PeerStorage, lastApplied: number): LogStorage {
+  const state = storage.initialState();
+  if (state.hardState.commitIndex >= lastApplied) return storage;
+  const hardState = { ...state.hardState, commitIndex: lastApplied };
+  return {
+    initialState: () => ({ hardState, confState: state.confState }),
+    entries: (low, high, sizeMax) => storage.entries(low, high, sizeMax),
+    term: (index) => storage.term(index),
+    firstIndex: () => storage.firstIndex(),
+    lastIndex: () => storage.lastIndex(),
+    snapshot: () => storage.snapshot(),
+  };
+}

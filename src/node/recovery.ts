@@ -1,0 +1,97 @@
+/**
+ * What a replica is started from: the region on disk, created when it is new, and the index the
+ * state machine stands at. What does not fit together is refused here, before anything runs.
+ *
+ * The first members of a region start from a common snapshot of the empty state, so the log begins
+ * after it, at index 2, and an empty state machine counts as having applied index 1.
+ *
+ * @module
+ */
+
+import { createConfState, type PeerId } from "../raft/mod.ts";
+import type { NodeStorage, RaftStorage } from "../storage/contract.ts";
+import { RecoveryError } from "./errors.ts";
+import type { Member } from "./options.ts";
+import type { StateMachine } from "./state_machine.ts";
+
+/** The index of the snapshot that the first members start from. */
+export const INITIAL_INDEX = 1;
+
+/** The term of that snapshot. */
+export const INITIAL_TERM = 1;
+
+/** What a region is opened with. */
+export interface RegionRecovery {
+  readonly regionId: number;
+  readonly peerId: PeerId;
+  readonly members: readonly Member[];
+  readonly join: boolean;
+}
+
+/**
+ * The storage of a region, created when it is not on disk yet.
+ *
+ * @throws RecoveryError when the region on disk belongs to another peer, or this peer is not among
+ *   the first members; StorageError when the disk fails.
+ */
+export async function openRegion(
+  storage: NodeStorage,
+  region: RegionRecovery,
+): Promise<RaftStorage> {
+  const { regionId, peerId, members, join } = region;
+  const existing = storage.region(regionId);
+  if (existing !== undefined) {
+    if (existing.peerId === peerId) return existing;
+    throw new RecoveryError(
+      `region ${regionId} on disk belongs to peer ${existing.peerId}, not to ${peerId}: ` +
+        "peer ids are never used again; start with the old id, or with an empty data folder",
+    );
+  }
+  if (join) return await storage.createRegion({ regionId, peerId });
+  if (!members.some((member) => member.peerId === peerId)) {
+    throw new RecoveryError(
+      `peer ${peerId} is not among the first members of region ${regionId}: ` +
+        "name it there, or start it with `join`",
+    );
+  }
+  const confState = createConfState({ voters: members.map((member) => member.peerId) });
+  const initial = { index: INITIAL_INDEX, term: INITIAL_TERM, confState };
+  return await storage.createRegion({ regionId, peerId, initial });
+}
+
+/**
+ * The index the state machine has applied, in terms of the log.
+ *
+ * @throws RecoveryError when log and state machine do not meet: the machine is ahead of the log, or
+ *   the log no longer holds what the machine lacks.
+ */
+export function recoverLastApplied(
+  storage: Pick<RaftStorage, "regionId" | "firstIndex" | "lastIndex">,
+  stateMachine: Pick<StateMachine, "lastApplied">,
+): number {
+  const machineIndex = stateMachine.lastApplied();
+  if (!Number.isSafeInteger(machineIndex) || machineIndex < 0) {
+    throw new RecoveryError(
+      `lastApplied() of the state machine of region ${storage.regionId} must be an integer >= 0: ` +
+        `current value is ${String(machineIndex)}`,
+    );
+  }
+  const firstIndex = storage.firstIndex();
+  const lastIndex = storage.lastIndex();
+  const lastApplied = Math.max(machineIndex, Math.min(firstIndex - 1, INITIAL_INDEX));
+  if (lastApplied > lastIndex) {
+    throw new RecoveryError(
+      `the state machine of region ${storage.regionId} has applied index ${lastApplied}, but the ` +
+        `log ends at ${lastIndex}: log and state machine are not of the same time; restore both ` +
+        "from one backup, or start this member anew with an empty data folder",
+    );
+  }
+  if (lastApplied < firstIndex - 1) {
+    throw new RecoveryError(
+      `the state machine of region ${storage.regionId} has applied index ${lastApplied}, but the ` +
+        `log begins at ${firstIndex}: the entries between are gone; restore the state machine ` +
+        "from a backup, or start this member anew with an empty data folder",
+    );
+  }
+  return lastApplied;
+}

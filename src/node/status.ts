@@ -1,0 +1,120 @@
+/**
+ * What a node tells about itself: the state of each region's replica, and counters that show where
+ * the work goes.
+ *
+ * @module
+ */
+
+import type { PeerId, ReplicationStatus, Role } from "../raft/mod.ts";
+
+/** Counters of one replica since its start. Ratios of them show how well work is batched. */
+export interface PeerCounters {
+  /** Proposals taken from callers on this member. */
+  proposals: number;
+  /** Proposals that were lost with their leader and proposed again. */
+  proposalsRepeated: number;
+  /** Proposal messages handed to the core; `proposals / proposalMessages` is the batching. */
+  proposalMessages: number;
+  /** Entries in those messages. */
+  proposalEntries: number;
+  /** Writes handed to the storage. */
+  appends: number;
+  /** Entries in those writes. */
+  appendEntries: number;
+  /** Batches handed to the state machine. */
+  applyBatches: number;
+  /** Commands in those batches. */
+  applyCommands: number;
+  /** Reads taken from callers on this member. */
+  reads: number;
+  /** ReadIndex rounds begun for them. */
+  readRounds: number;
+  /** Rounds begun again because no answer came, or the leader changed. */
+  readRoundsRepeated: number;
+  /** Messages received from other peers. */
+  messagesReceived: number;
+  /** Messages to other peers. */
+  messagesSent: number;
+  /** Received messages that were refused; see the log for the first of each kind. */
+  messagesRefused: number;
+  /** How often leadership was given up because the disk hung. */
+  diskHangs: number;
+}
+
+/** All counters at zero. */
+export function createPeerCounters(): PeerCounters {
+  return {
+    proposals: 0,
+    proposalsRepeated: 0,
+    proposalMessages: 0,
+    proposalEntries: 0,
+    appends: 0,
+    appendEntries: 0,
+    applyBatches: 0,
+    applyCommands: 0,
+    reads: 0,
+    readRounds: 0,
+    readRoundsRepeated: 0,
+    messagesReceived: 0,
+    messagesSent: 0,
+    messagesRefused: 0,
+    diskHangs: 0,
+  };
+}
+
+/** The state of one replica at one moment. */
+export interface PeerStatus {
+  readonly regionId: number;
+  readonly peerId: PeerId;
+  readonly nodeId: number;
+  /** Its role. The data model of FlareDB calls it `state`; the two are the same. */
+  readonly role: Role;
+  /** The peer that leads as far as this one knows, or 0. */
+  readonly leaderPeerId: PeerId;
+  /** The node that peer lives on, or 0. */
+  readonly leaderNodeId: number;
+  readonly term: number;
+  readonly commitIndex: number;
+  /** The last index the state machine has applied. */
+  readonly lastApplied: number;
+  /** The first index in the log. */
+  readonly firstIndex: number;
+  /** The last index in the log, what is still being written included. */
+  readonly lastIndex: number;
+  readonly voters: readonly PeerId[];
+  readonly learners: readonly PeerId[];
+  /** How far each peer is, on the leader only. */
+  readonly progress: ReadonlyMap<PeerId, ReplicationStatus> | undefined;
+  /** Proposals of callers on this member that are not settled. */
+  readonly pendingProposals: number;
+  /** Bytes of their commands. */
+  readonly pendingProposalBytes: number;
+  /** Reads of callers on this member that are not settled. */
+  readonly pendingReads: number;
+  /** Writes handed to the storage that have not returned. */
+  readonly pendingAppends: number;
+  /** Whether the oldest of them has been under way for an election timeout or longer. */
+  readonly diskHangs: boolean;
+  readonly counters: Readonly<PeerCounters>;
+}
+
+/** Counters of a node since its start. */
+export interface NodeCounters {
+  /** Turns of the event loop in which something was handled. */
+  turns: number;
+  /** Batches handed to the transport; `messagesSent / transportBatches` is the batching. */
+  transportBatches: number;
+  /** Messages in those batches, over all regions. */
+  messagesSent: number;
+  /** Messages for a region or a peer that this node does not host. */
+  messagesMisrouted: number;
+  /** Messages dropped because a region had too many waiting. */
+  messagesOverflowed: number;
+  /** Messages to peers whose node is not known. */
+  messagesUndeliverable: number;
+}
+
+/** The state of a node's replica of one region, with the counters of the node. */
+export interface NodeStatus extends PeerStatus {
+  readonly nodeCounters: Readonly<NodeCounters>;
+}
