@@ -7,7 +7,6 @@
  */
 
 import { Buffer } from "node:buffer";
-import { messageOf } from "./errors.ts";
 import type { LoadRecord } from "./load_records.ts";
 
 /** What the engine is given. */
@@ -22,6 +21,8 @@ export interface LoadPumpOptions {
   readonly put: (record: LoadRecord, attempt: number) => Promise<void>;
   /** Whether a failed write may succeed when it is repeated. */
   readonly mayPass: (error: unknown) => boolean;
+  /** Says for people why a write failed. */
+  readonly describe: (error: unknown) => string;
   /** Called once a write is acknowledged. */
   readonly acknowledged: (record: LoadRecord) => void;
   /** Called when a write has failed for good. */
@@ -139,7 +140,9 @@ class LoadPump {
     const waitedMs = this.options.now() - this.lastAcknowledgedMs;
     if (waitedMs < this.options.patienceMs) return false;
     this.stop(
-      `no write was acknowledged for ${Math.round(waitedMs / 1000)} s: ${messageOf(error)}`,
+      `no write was acknowledged for ${Math.round(waitedMs / 1000)} s: ${
+        this.options.describe(error)
+      }`,
     );
     return true;
   }

@@ -10,7 +10,6 @@ import {
 import type { LoadRecord } from "../../src/cli/load_records.ts";
 import { CommandFailedError } from "../../src/cli/errors.ts";
 
-// deno-lint-ignore require-await
 async function* recordsOf(keys: string[]): AsyncGenerator<LoadRecord, void, void> {
   const bytes = (text: string) => new TextEncoder().encode(text);
   for (const [index, key] of keys.entries()) {
@@ -34,6 +33,7 @@ async function pump(
     signal: new AbortController().signal,
     put,
     mayPass: () => true,
+    describe: (error) => (error as Error).message,
     acknowledged: ({ key }) => acknowledged.push(text(key)),
     failed: ({ key }) => failed.push(text(key)),
     now: () => 0,

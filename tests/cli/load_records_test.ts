@@ -8,7 +8,6 @@ import { type LoadFormat, parseFormat, readRecords } from "../../src/cli/load_re
 
 async function read(chunks: Uint8Array[], format: LoadFormat): Promise<[string, string][]> {
   const found: [string, string][] = [];
-  // deno-lint-ignore require-await
   async function* input() {
     yield* chunks;
   }
@@ -70,7 +69,6 @@ test("the records do not depend on how the input is cut", async () => {
 
 test("the bytes of the input are counted up to each record", async () => {
   const seen: number[] = [];
-  // deno-lint-ignore require-await
   async function* input() {
     yield bytes("a\t1\n\nbb\t2\n");
   }
