@@ -140,6 +140,13 @@ export class StorageFailedError extends RaftError {
   }
 }
 
+/** Something threw that should not; a bug. The node has stopped. See `cause`. */
+export class InternalError extends RaftError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("INTERNAL", message, options);
+  }
+}
+
 /** What is on disk does not fit together, or does not fit the options; the node does not start. */
 export class RecoveryError extends RaftError {
   constructor(message: string) {

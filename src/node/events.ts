@@ -19,7 +19,7 @@ import type { RequestError } from "./errors.ts";
 import type { ApplyBatch } from "./state_machine.ts";
 
 /** A command that a caller wants replicated. Drivers extend it with what they need to answer. */
-export class Proposal {
+export class ProposalRequest {
   /** The bytes for the state machine. Must not change any more. */
   readonly command: Uint8Array;
   /** When to give up, on the monotonic clock, in milliseconds. */
@@ -54,11 +54,15 @@ export type PeerEvent =
   /** Messages of other peers arrived. */
   | { readonly type: "messages"; readonly messages: readonly Message[] }
   /** Callers want commands replicated. */
-  | { readonly type: "proposals"; readonly proposals: readonly Proposal[] }
+  | { readonly type: "proposals"; readonly proposals: readonly ProposalRequest[] }
   /** Callers want to read. */
   | { readonly type: "reads"; readonly reads: readonly ReadRequest[] }
   /** A caller no longer waits. */
-  | { readonly type: "cancel"; readonly request: Proposal | ReadRequest; readonly reason?: unknown }
+  | {
+    readonly type: "cancel";
+    readonly request: ProposalRequest | ReadRequest;
+    readonly reason?: unknown;
+  }
   /** A write is durable. Writes complete in the order in which they were handed out. */
   | { readonly type: "appended"; readonly id: number }
   /** The state machine applied the batch that was handed out. */
@@ -94,7 +98,7 @@ export type ApplyWork =
 
 /** A proposal that took effect. */
 export interface AppliedProposal {
-  readonly proposal: Proposal;
+  readonly proposal: ProposalRequest;
   readonly index: number;
   readonly term: number;
   readonly result: unknown;
@@ -109,7 +113,7 @@ export interface ConfirmedRead {
 
 /** A proposal or a read that ended without success. */
 export interface RejectedRequest {
-  readonly request: Proposal | ReadRequest;
+  readonly request: ProposalRequest | ReadRequest;
   readonly error: RequestError;
 }
 
@@ -138,6 +142,11 @@ export interface PeerEffects {
   readonly rejected: RejectedRequest[];
   /** Leader, role or term, when one of them changed. */
   leaderState: LeaderState | undefined;
+  /**
+   * Why the peer has ended by itself: RaftInvariantError (a bug), StateMachineError (a result is
+   * missing), EnvelopeError, StorageError (a read failed). It then does nothing any more.
+   */
+  failure: RaftError | undefined;
   /** Messages and changes of the configuration that were refused. */
   readonly refused: RaftError[];
 }
@@ -153,6 +162,7 @@ export function createPeerEffects(): PeerEffects {
     readable: [],
     rejected: [],
     leaderState: undefined,
+    failure: undefined,
     refused: [],
   };
 }

@@ -13,7 +13,8 @@ export { type CheckedLimits, checkLimits, type PeerLimits } from "./limits.ts";
 export { Node } from "./node.ts";
 export * from "./observer.ts";
 export * from "./options.ts";
-export { Peer, type PeerOptions, type PeerStorage } from "./peer.ts";
+export { Peer } from "./peer.ts";
+export type { PeerOptions, PeerStorage } from "./peer_options.ts";
 export { Random, unpredictableSeed } from "./random.ts";
 export {
   INITIAL_INDEX,

@@ -12,7 +12,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import { type Message, type PeerId, RaftError, RaftInvariantError } from "../raft/mod.ts";
+import { type Message, type PeerId, RaftError } from "../raft/mod.ts";
 import type { NodeStorage } from "../storage/contract.ts";
 import type { RegionMessage, Transport } from "../transport/contract.ts";
 import {
@@ -23,7 +23,7 @@ import {
 import { Directory } from "./directory.ts";
 import { EPOCH_BOUND } from "./envelope.ts";
 import { StoppedError, TimedOutError, UnknownRegionError } from "./errors.ts";
-import type { PeerEffects, Proposal, ReadRequest } from "./events.ts";
+import type { PeerEffects, ProposalRequest, ReadRequest } from "./events.ts";
 import { Notifier } from "./notifier.ts";
 import type { NodeOptions, ProposalResult, ReadResult, RequestOptions } from "./options.ts";
 import { Peer } from "./peer.ts";
@@ -331,33 +331,26 @@ export class Node implements AsyncDisposable {
     const handled: { region: Region; effects: PeerEffects }[] = [];
     for (const region of this.#regions.values()) {
       if (!region.hasEvents) continue;
-      const effects = this.#handle(region, now);
-      if (effects === undefined) return false;
+      const effects = region.handle(now);
       handled.push({ region, effects });
       for (const message of effects.messages) this.#post(region.regionId, message);
     }
-    this.#flushOutbox();
-    for (const { region, effects } of handled) {
-      for (const work of effects.appends) region.append(work);
+    const failure = handled.find(({ effects }) => effects.failure !== undefined)?.effects.failure;
+    if (failure === undefined) {
+      this.#flushOutbox();
+      for (const { region, effects } of handled) {
+        effects.appends.forEach((work) => region.append(work));
+      }
     }
     for (const { region, effects } of handled) this.#answer(region, effects);
+    if (failure !== undefined) {
+      void this.#end(failure);
+      return false;
+    }
     for (const { region, effects } of handled) {
       if (effects.apply !== undefined && this.#ended === undefined) region.apply(effects.apply);
     }
     return handled.length > 0;
-  }
-
-  #handle(region: Region, now: number): PeerEffects | undefined {
-    try {
-      return region.handle(now);
-    } catch (error) {
-      void this.#end(
-        error instanceof RaftError
-          ? error
-          : new RaftInvariantError(`an unexpected error in region ${region.regionId}: ${error}`),
-      );
-      return undefined;
-    }
   }
 
   #post(regionId: number, message: Message): void {
@@ -465,7 +458,7 @@ export class Node implements AsyncDisposable {
 }
 
 function rejectRequest(
-  request: Proposal | ReadRequest,
+  request: ProposalRequest | ReadRequest,
   error: PeerEffects["rejected"][0]["error"],
 ) {
   reject((request as LocalProposal | LocalRead).answer, error);

@@ -21,12 +21,11 @@ import {
   ConfChangeError,
   type ConfChangeV2,
   type Logger,
-  type LogStorage,
   type Message,
   NO_PEER,
   type PeerId,
   ProposalDroppedError,
-  type RaftError,
+  RaftError,
   RawNode,
   type Role,
   SILENT_LOGGER,
@@ -34,59 +33,21 @@ import {
 } from "../raft/mod.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue } from "./apply_queue.ts";
-import { MessageRejectedError } from "./errors.ts";
+import { InternalError, MessageRejectedError, StoppedError } from "./errors.ts";
 import {
   type ApplyWork,
   createPeerEffects,
   type PeerEffects,
   type PeerEvent,
-  Proposal,
+  ProposalRequest,
 } from "./events.ts";
 import { ForwardedProposals } from "./forwarded.ts";
-import { checkLimits, type PeerLimits } from "./limits.ts";
+import { checkLimits } from "./limits.ts";
+import type { PeerOptions } from "./peer_options.ts";
 import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
-import { INITIAL_INDEX } from "./recovery.ts";
+import { committedTo, INITIAL_INDEX } from "./recovery.ts";
 import { createPeerCounters, type PeerCounters, type PeerStatus } from "./status.ts";
-
-/** What a peer reads of its storage; a `RaftStorage` is one. */
-export interface PeerStorage extends LogStorage {
-  /** The index whose application made the stored configuration. */
-  confStateIndex(): number;
-}
-
-/** The options of a `Peer`. */
-export interface PeerOptions {
-  /** This replica in its region. */
-  readonly id: PeerId;
-  /** The node it lives in. */
-  readonly nodeId: number;
-  /** The region it is a replica of. */
-  readonly regionId: number;
-  readonly storage: PeerStorage;
-  /** The last index the state machine has applied, as `recoverLastApplied` tells it. */
-  readonly lastApplied: number;
-  /** Drawn anew at each start: an integer from 0 to 2^48-1 that this peer never used before. */
-  readonly epoch: number;
-  /** An integer from 0 to `bound - 1`: the source of election timeouts. */
-  readonly random: (bound: number) => number;
-  /** Default 10. */
-  readonly electionTick?: number;
-  /** Default 1. */
-  readonly heartbeatTick?: number;
-  /** Default true. */
-  readonly preVote?: boolean;
-  /** Default true. */
-  readonly checkQuorum?: boolean;
-  /** Forward proposals to the leader instead of rejecting them on other members. Default true. */
-  readonly forwardProposals?: boolean;
-  /** Propose again what was certainly lost. Default true. */
-  readonly repeatDropped?: boolean;
-  readonly limits?: PeerLimits;
-  /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
-  readonly nodeOf?: (peerId: PeerId) => number;
-  readonly logger?: Logger;
-}
 
 /** One replica of one region. */
 export class Peer {
@@ -193,16 +154,25 @@ export class Peer {
    * Handles what has happened, and says what is to be done.
    *
    * @param now the monotonic clock, in milliseconds; never less than at the call before.
-   * @throws RaftInvariantError (a bug), StateMachineError, EnvelopeError, StorageError (a read
-   *   failed): the peer must then be given a `stop` event with that error and nothing else.
+   * @returns what is to be done; with `failure` set when the peer has ended by itself.
    */
   handle(events: readonly PeerEvent[], now: number): PeerEffects {
     const effects = createPeerEffects();
-    for (const event of events) {
-      if (this.#stopped) this.#rejectLate(event, effects);
-      else this.#take(event, now, effects);
+    let position = 0;
+    try {
+      for (; position < events.length; position++) {
+        if (this.#stopped) this.#rejectLate(events[position], effects);
+        else this.#take(events[position], now, effects);
+      }
+      if (!this.#stopped) this.#act(effects);
+    } catch (error) {
+      this.#fail(error, events.slice(position + 1), effects);
     }
-    if (this.#stopped) return effects;
+    return effects;
+  }
+
+  /** What follows from the events: proposals and reads go out, and one Ready is taken. */
+  #act(effects: PeerEffects): void {
     this.#refresh();
     this.#handOutProposals(effects);
     this.#beginReadRound();
@@ -211,7 +181,6 @@ export class Peer {
     effects.apply = this.#nextApply();
     this.#reads.settleApplied(this.lastApplied, effects);
     this.#reportLeader(effects);
-    return effects;
   }
 
   /** A full picture of the peer; the progress of its followers on the leader. */
@@ -260,7 +229,7 @@ export class Peer {
         for (const read of event.reads) this.#reads.add(read, effects);
         return;
       case "cancel":
-        if (event.request instanceof Proposal) {
+        if (event.request instanceof ProposalRequest) {
           return this.#proposals.cancel(event.request, event.reason, effects);
         }
         return this.#reads.cancel(event.request, event.reason, effects);
@@ -513,6 +482,28 @@ export class Peer {
     this.#reads.stop(cause, effects);
   }
 
+  /** Ends the peer: nothing leaves it, and whoever was to be told of a success is told to be unsure. */
+  #fail(error: unknown, rest: readonly PeerEvent[], effects: PeerEffects): void {
+    const failure = error instanceof RaftError
+      ? error
+      : new InternalError(`an unexpected error in ${this.#name} ${error}`, { cause: error });
+    this.#logger.error(`${this.#name} ends: ${failure.message}`);
+    effects.failure = failure;
+    effects.messages.length = 0;
+    effects.appends.length = 0;
+    effects.apply = undefined;
+    for (const { proposal } of effects.applied.splice(0)) {
+      const error = new StoppedError(true, { cause: failure });
+      effects.rejected.push({ request: proposal, error });
+    }
+    for (const { read } of effects.readable.splice(0)) {
+      const error = new StoppedError(false, { cause: failure });
+      effects.rejected.push({ request: read, error });
+    }
+    this.#stop(failure, effects);
+    for (const event of rest) this.#rejectLate(event, effects);
+  }
+
   #rejectLate(event: PeerEvent, effects: PeerEffects): void {
     if (event.type === "proposals") {
       for (const proposal of event.proposals) this.#proposals.add(proposal, effects);
@@ -526,22 +517,4 @@ export class Peer {
   get #name(): string {
     return `region ${this.regionId} peer ${this.id}:`;
   }
-}
-
-/**
- * What has been applied is committed, even when the stored commit index is older: the peer may have
- * lost it, as it is not written on its own.
- */
-function committedTo(storage: PeerStorage, lastApplied: number): LogStorage {
-  const state = storage.initialState();
-  if (state.hardState.commitIndex >= lastApplied) return storage;
-  const hardState = { ...state.hardState, commitIndex: lastApplied };
-  return {
-    initialState: () => ({ hardState, confState: state.confState }),
-    entries: (low, high, sizeMax) => storage.entries(low, high, sizeMax),
-    term: (index) => storage.term(index),
-    firstIndex: () => storage.firstIndex(),
-    lastIndex: () => storage.lastIndex(),
-    snapshot: () => storage.snapshot(),
-  };
 }

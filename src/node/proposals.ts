@@ -22,7 +22,7 @@ import {
   StoppedError,
   TimedOutError,
 } from "./errors.ts";
-import type { AppliedProposal, PeerEffects, Proposal } from "./events.ts";
+import type { AppliedProposal, PeerEffects, ProposalRequest } from "./events.ts";
 import type { CheckedLimits } from "./limits.ts";
 import type { PeerCounters } from "./status.ts";
 
@@ -44,9 +44,9 @@ export type Propose = (entries: { command: Uint8Array; context: Uint8Array }[]) 
 export class ProposalQueue {
   readonly #options: ProposalQueueOptions;
   /** Those that no leader has been asked to append, in order, by sequence. */
-  readonly #waiting = new Map<number, Proposal>();
+  readonly #waiting = new Map<number, ProposalRequest>();
   /** Those whose outcome is open, by sequence. */
-  readonly #handedOut = new Map<number, Proposal>();
+  readonly #handedOut = new Map<number, ProposalRequest>();
   #nextSequence = 1;
   #bytes = 0;
   /** At or before the deadline of all. */
@@ -72,7 +72,7 @@ export class ProposalQueue {
   }
 
   /** Takes a proposal, or rejects it when a limit is reached. */
-  add(proposal: Proposal, effects: PeerEffects): void {
+  add(proposal: ProposalRequest, effects: PeerEffects): void {
     const { limits, counters } = this.#options;
     const error = this.#refusal(proposal, limits);
     if (error !== undefined) {
@@ -86,7 +86,7 @@ export class ProposalQueue {
     this.#waiting.set(proposal.sequence, proposal);
   }
 
-  #refusal(proposal: Proposal, limits: CheckedLimits) {
+  #refusal(proposal: ProposalRequest, limits: CheckedLimits) {
     const bytes = proposal.command.length;
     if (bytes > limits.commandBytesMax) {
       return new CommandTooLargeError(limits.commandBytesMax, bytes);
@@ -126,9 +126,9 @@ export class ProposalQueue {
     }
   }
 
-  #nextBatch(): Proposal[] {
+  #nextBatch(): ProposalRequest[] {
     const { proposalEntriesMax, proposalBytesMax } = this.#options.limits;
-    const batch: Proposal[] = [];
+    const batch: ProposalRequest[] = [];
     let bytes = 0;
     for (const proposal of this.#waiting.values()) {
       bytes += proposal.command.length;
@@ -207,7 +207,7 @@ export class ProposalQueue {
   }
 
   /** Rejects one whose caller no longer waits. Nothing happens when it is settled. */
-  cancel(proposal: Proposal, reason: unknown, effects: PeerEffects): void {
+  cancel(proposal: ProposalRequest, reason: unknown, effects: PeerEffects): void {
     const handedOut = this.#handedOut.delete(proposal.sequence);
     if (!handedOut && !this.#waiting.delete(proposal.sequence)) return;
     this.#bytes -= proposal.command.length;

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { createConfState, type PeerId } from "../raft/mod.ts";
+import { createConfState, type LogStorage, type PeerId } from "../raft/mod.ts";
 import type { NodeStorage, RaftStorage } from "../storage/contract.ts";
 import { RecoveryError } from "./errors.ts";
 import type { Member } from "./options.ts";
@@ -94,4 +94,22 @@ export function recoverLastApplied(
     );
   }
   return lastApplied;
+}
+
+/**
+ * What has been applied is committed, even when the stored commit index is older: the peer may have
+ * lost it, as it is not written on its own.
+ */
+export function committedTo(storage: LogStorage, lastApplied: number): LogStorage {
+  const state = storage.initialState();
+  if (state.hardState.commitIndex >= lastApplied) return storage;
+  const hardState = { ...state.hardState, commitIndex: lastApplied };
+  return {
+    initialState: () => ({ hardState, confState: state.confState }),
+    entries: (low, high, sizeMax) => storage.entries(low, high, sizeMax),
+    term: (index) => storage.term(index),
+    firstIndex: () => storage.firstIndex(),
+    lastIndex: () => storage.lastIndex(),
+    snapshot: () => storage.snapshot(),
+  };
 }

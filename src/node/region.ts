@@ -13,7 +13,7 @@ import type {
   ApplyWork,
   PeerEffects,
   PeerEvent,
-  Proposal,
+  ProposalRequest,
   ReadRequest,
 } from "./events.ts";
 import type { Peer } from "./peer.ts";
@@ -42,7 +42,7 @@ export class Region {
   readonly #fail: (error: RaftError) => void;
   #events: PeerEvent[] = [];
   #messages: Message[] = [];
-  #proposals: Proposal[] = [];
+  #proposals: ProposalRequest[] = [];
   #reads: ReadRequest[] = [];
   #applying: Promise<unknown> = Promise.resolve();
 
@@ -88,7 +88,7 @@ export class Region {
   }
 
   /** Adds a proposal for the next turn. */
-  propose(proposal: Proposal): void {
+  propose(proposal: ProposalRequest): void {
     this.#proposals.push(proposal);
     this.#wake();
   }

@@ -6,7 +6,7 @@
 
 import { ConfigError } from "../raft/mod.ts";
 import { CancelledError, type RequestError } from "./errors.ts";
-import { Proposal, ReadRequest } from "./events.ts";
+import { ProposalRequest, ReadRequest } from "./events.ts";
 import type { ProposalResult, ReadResult, RequestOptions } from "./options.ts";
 
 /** A caller's promise, and how it stops watching the caller's signal. */
@@ -17,7 +17,7 @@ interface Answer<Value> {
 }
 
 /** A proposal with its caller. */
-export class LocalProposal extends Proposal {
+export class LocalProposal extends ProposalRequest {
   readonly answer: Answer<ProposalResult>;
   constructor(command: Uint8Array, deadline: number, answer: Answer<ProposalResult>) {
     super(command, deadline);

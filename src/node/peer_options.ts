@@ -1,0 +1,47 @@
+/**
+ * The options of a peer.
+ *
+ * @module
+ */
+
+import type { Logger, LogStorage, PeerId } from "../raft/mod.ts";
+import type { PeerLimits } from "./limits.ts";
+
+/** What a peer reads of its storage; a `RaftStorage` is one. */
+export interface PeerStorage extends LogStorage {
+  /** The index whose application made the stored configuration. */
+  confStateIndex(): number;
+}
+
+/** The options of a `Peer`. */
+export interface PeerOptions {
+  /** This replica in its region. */
+  readonly id: PeerId;
+  /** The node it lives in. */
+  readonly nodeId: number;
+  /** The region it is a replica of. */
+  readonly regionId: number;
+  readonly storage: PeerStorage;
+  /** The last index the state machine has applied, as `recoverLastApplied` tells it. */
+  readonly lastApplied: number;
+  /** Drawn anew at each start: an integer from 0 to 2^48-1 that this peer never used before. */
+  readonly epoch: number;
+  /** An integer from 0 to `bound - 1`: the source of election timeouts. */
+  readonly random: (bound: number) => number;
+  /** Default 10. */
+  readonly electionTick?: number;
+  /** Default 1. */
+  readonly heartbeatTick?: number;
+  /** Default true. */
+  readonly preVote?: boolean;
+  /** Default true. */
+  readonly checkQuorum?: boolean;
+  /** Forward proposals to the leader instead of rejecting them on other members. Default true. */
+  readonly forwardProposals?: boolean;
+  /** Propose again what was certainly lost. Default true. */
+  readonly repeatDropped?: boolean;
+  readonly limits?: PeerLimits;
+  /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
+  readonly nodeOf?: (peerId: PeerId) => number;
+  readonly logger?: Logger;
+}
