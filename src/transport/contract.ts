@@ -6,23 +6,25 @@
  * @module
  */
 
-import type { Message, PeerId } from "../raft/mod.ts";
+import type { PeerId } from "../raft/mod.ts";
+import type { RegionMessage } from "../wire/mod.ts";
+import type { TransportCounters } from "./counters.ts";
 
-/** A message and the region it belongs to. */
-export interface RegionMessage {
-  /** The region: an integer from 1. */
-  readonly regionId: number;
-  /** A message between peers; never of a local or storage kind. */
-  readonly message: Message;
-}
+export type { RegionMessage } from "../wire/mod.ts";
 
-/** What a node does with what arrives. Calls are synchronous and must not throw. */
+/**
+ * What a node does with what arrives. Calls are synchronous and must not throw; one that does is
+ * logged and counted. They never happen inside a call of the transport's own methods.
+ */
 export interface TransportHandler {
   /** Messages that arrived together from one node, in the order in which it sent them. */
   receive(fromNodeId: number, batch: readonly RegionMessage[]): void;
-  /** Messages of these kinds for `nodeId` were dropped, or its connection broke. At most one call a break or a full queue. */
+  /** Messages for `nodeId` were dropped, or its connection broke. At most one call a break or a full queue. */
   unreachable(nodeId: number): void;
-  /** How the transfer of a snapshot ended, as far as the sender can tell. */
+  /**
+   * How the transfer of a snapshot ended, as far as the sender can tell: `ok` says that it has left
+   * this node, not that it arrived. Called once for each `snapshot` message that was sent.
+   */
   snapshotSent(nodeId: number, regionId: number, peerId: PeerId, ok: boolean): void;
 }
 
@@ -35,10 +37,14 @@ export interface Transport {
   /** Forgets a node: closes its connection and drops what waits for it. */
   removeNode(nodeId: number): void;
   /**
-   * Queues messages for a node and returns at once. Beyond the queue's limit the newest are dropped
-   * and the node is reported unreachable (for a snapshot also its failure).
+   * Queues messages for a node and returns at once; never throws because of what it is given.
+   * Beyond the queue's limit the newest are dropped and the node is reported unreachable (for a
+   * snapshot also its failure). Messages for an unknown node, of a local kind or beyond the size
+   * limit are dropped and counted.
    */
   send(nodeId: number, batch: readonly RegionMessage[]): void;
-  /** Stops listening, closes every connection. Idempotent. */
+  /** What it has done so far: a copy, for metrics and tests. */
+  counters(): TransportCounters;
+  /** Stops listening, closes every connection. Idempotent. What is sent afterwards is dropped. */
   close(): Promise<void>;
 }

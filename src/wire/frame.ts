@@ -4,9 +4,9 @@
  * rest of its frame with it.
  *
  * Decoded byte arrays are views of the frame, because a copy of each costs more than all other work
- * on an entry (1 µs against 40 ns on V8). A view keeps its frame in memory; so that a small entry
- * never keeps a large frame alive, a message that is a small part of a large frame is copied once,
- * as a whole ({@linkcode VIEW_FRAME_BYTES}, {@linkcode VIEW_SHARE}).
+ * on an entry (1 µs against 40 ns on V8). A view keeps the memory behind it alive; so that a small
+ * entry never holds a large buffer, a message that is a small part of the buffer is copied once, as
+ * a whole ({@linkcode VIEW_SHARE}).
  *
  * @module
  */
@@ -31,10 +31,10 @@ export const MESSAGES_PER_FRAME_MAX = 65_536;
 /** Most refused messages in a frame, 64, before the frame as a whole counts as malformed. */
 export const REFUSED_PER_FRAME_MAX = 64;
 
-/** Up to this size of a frame, 64 KiB, everything decoded from it is a view of it. */
-export const VIEW_FRAME_BYTES = 65_536;
-
-/** In a larger frame, a message of less than one part in this many, 8, is copied. */
+/**
+ * A message of less than one part in this many, 8, of the buffer its frame lies in is copied: what is
+ * decoded never keeps more than about eight times its own size in memory.
+ */
 export const VIEW_SHARE = 8;
 
 /** Below this size a message, a heartbeat or an acknowledgement, holds nothing that is kept for long. */
@@ -116,7 +116,7 @@ export function encodeFrame(items: readonly RegionMessage[]): Uint8Array {
  */
 export function decodeFrame(bytes: Uint8Array, limits: FrameLimits = {}): DecodedFrame {
   const messageBytesMax = limits.messageBytesMax ?? Infinity;
-  const copyBelow = bytes.length > VIEW_FRAME_BYTES ? bytes.length / VIEW_SHARE : 0;
+  const copyBelow = bytes.buffer.byteLength / VIEW_SHARE;
   const messages: RegionMessage[] = [];
   const refused: WireError[] = [];
   const reader = new Reader(bytes);

@@ -43,7 +43,6 @@ export {
   MESSAGES_PER_FRAME_MAX,
   REFUSED_PER_FRAME_MAX,
   type RegionMessage,
-  VIEW_FRAME_BYTES,
   VIEW_SHARE,
   writeFrameItem,
 } from "./frame.ts";

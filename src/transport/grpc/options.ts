@@ -1,0 +1,192 @@
+/**
+ * The options of the gRPC transport: what they mean, their limits and defaults.
+ *
+ * @module
+ */
+
+import { ConfigError, type Logger, SILENT_LOGGER } from "../../raft/mod.ts";
+
+/** Keys and certificates, as PEM text or its bytes. */
+export interface TlsOptions {
+  /** The authority that signed the certificates of all nodes. */
+  readonly ca: string | Uint8Array;
+  /** This node's certificate, used to listen and to connect. */
+  readonly cert: string | Uint8Array;
+  /** The private key of that certificate. */
+  readonly key: string | Uint8Array;
+  /**
+   * The name that a node's certificate must carry when this node connects to it. Default: the host
+   * of its address.
+   */
+  readonly peerName?: (nodeId: number) => string;
+}
+
+/** The options of a `GrpcTransport`. */
+export interface GrpcTransportOptions {
+  /** The cluster: from 1 to 128 bytes of UTF-8, the same on all its nodes; others are refused. */
+  readonly clusterId: string;
+  /** This node: an integer from 1. */
+  readonly nodeId: number;
+  /** Where to listen, `host:port`; port 0 takes a free one, see `address()`. */
+  readonly listen: string;
+  /** Mutual TLS between all nodes. Required unless `insecure`. */
+  readonly tls?: TlsOptions;
+  /** Talk without encryption and without knowing who calls. Must be asked for. Default false. */
+  readonly insecure?: boolean;
+  /**
+   * Most bytes of one message, sent or received, as an `eraftpb.Message`: from 1 KiB to 1 GiB. Must
+   * hold a snapshot, which travels in one message, and the largest entry. A receiver needs about
+   * three times as much memory while one arrives. Default 64 MiB.
+   */
+  readonly messageBytesMax?: number;
+  /**
+   * Messages that leave together share a frame up to this many bytes; a larger message travels
+   * alone. Larger frames cost less and keep messages behind them waiting longer. From 1 KiB to
+   * 64 MiB. Default 1 MiB.
+   */
+  readonly frameBytesMax?: number;
+  /**
+   * Most bytes of messages that wait for one node; beyond it the newest are dropped. An empty queue
+   * takes any one message. From 1. Default 64 MiB.
+   */
+  readonly queueBytesMax?: number;
+  /** Most messages that wait for one node; beyond it the newest are dropped. From 1. Default 16,384. */
+  readonly queueMessagesMax?: number;
+  /**
+   * Bytes handed to a connection and not yet taken by it, beyond which messages collect in the queue
+   * into larger frames. From 1. Default 1 MiB.
+   */
+  readonly windowBytes?: number;
+  /** The first delay before connecting again, in milliseconds; doubled at each failure. Default 50. */
+  readonly backoffMs?: number;
+  /**
+   * The longest delay before connecting again, in milliseconds. A connection that lasted as long
+   * resets the delay. Default 2,000.
+   */
+  readonly backoffMsMax?: number;
+  /** How long a connection may take to be accepted, handshake included, in milliseconds. Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  /** A silent connection is probed this often, in milliseconds. From 1,000. Default 10,000. */
+  readonly keepaliveMs?: number;
+  /** How long the answer to a probe may take, in milliseconds. Default 5,000. */
+  readonly keepaliveTimeoutMs?: number;
+  /** How long `close` waits for what was sent to leave, in milliseconds. Default 250. */
+  readonly drainMs?: number;
+  /** Spreads the delays of many nodes: a number from 0 up to, not including, 1. Default `Math.random`. */
+  readonly random?: () => number;
+  /** A clock in milliseconds that never goes back. Default `performance.now`. */
+  readonly nowMs?: () => number;
+  /** Where to log. Default: nowhere. */
+  readonly logger?: Logger;
+}
+
+/** The options with every default filled in. */
+export type CheckedOptions = Required<Omit<GrpcTransportOptions, "tls" | "insecure">> & {
+  readonly tls: TlsOptions | undefined;
+};
+
+/** The version of the protocol in `proto/raft_service.proto`. */
+export const PROTOCOL_VERSION = 1;
+
+/** Most bytes that a frame of one message adds to it: 64. */
+export const FRAME_OVERHEAD_BYTES = 64;
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws ConfigError naming the option, what it must be and what it is.
+ */
+export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
+  const checked: CheckedOptions = {
+    clusterId: options.clusterId,
+    nodeId: options.nodeId,
+    listen: options.listen,
+    tls: options.tls,
+    messageBytesMax: options.messageBytesMax ?? 64 * MIB,
+    frameBytesMax: options.frameBytesMax ?? MIB,
+    queueBytesMax: options.queueBytesMax ?? 64 * MIB,
+    queueMessagesMax: options.queueMessagesMax ?? 16_384,
+    windowBytes: options.windowBytes ?? MIB,
+    backoffMs: options.backoffMs ?? 50,
+    backoffMsMax: options.backoffMsMax ?? 2000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
+    keepaliveMs: options.keepaliveMs ?? 10_000,
+    keepaliveTimeoutMs: options.keepaliveTimeoutMs ?? 5000,
+    drainMs: options.drainMs ?? 250,
+    random: options.random ?? Math.random,
+    nowMs: options.nowMs ?? (() => performance.now()),
+    logger: options.logger ?? SILENT_LOGGER,
+  };
+  checkName(checked.clusterId);
+  checkInteger("nodeId", checked.nodeId, 1, Number.MAX_SAFE_INTEGER);
+  checkAddress("listen", checked.listen, 0);
+  checkInteger("messageBytesMax", checked.messageBytesMax, KIB, GIB);
+  checkInteger("frameBytesMax", checked.frameBytesMax, KIB, 64 * MIB);
+  checkInteger("queueBytesMax", checked.queueBytesMax, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger("queueMessagesMax", checked.queueMessagesMax, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger("windowBytes", checked.windowBytes, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger("backoffMs", checked.backoffMs, 1, TIMER_MS_MAX);
+  checkInteger("backoffMsMax", checked.backoffMsMax, checked.backoffMs, TIMER_MS_MAX);
+  checkInteger("connectTimeoutMs", checked.connectTimeoutMs, 1, TIMER_MS_MAX);
+  checkInteger("keepaliveMs", checked.keepaliveMs, 1000, TIMER_MS_MAX);
+  checkInteger("keepaliveTimeoutMs", checked.keepaliveTimeoutMs, 1, TIMER_MS_MAX);
+  checkInteger("drainMs", checked.drainMs, 0, TIMER_MS_MAX);
+  checkSecurity(options);
+  return checked;
+}
+
+/**
+ * Checks that `address` is `host:port`, the port at least `portMin`.
+ *
+ * @throws ConfigError
+ */
+export function checkAddress(name: string, address: string, portMin: number): void {
+  const match = /^(.+):(\d{1,5})$/.exec(String(address));
+  const port = Number(match?.[2]);
+  if (match === null || port < portMin || port > 65_535) {
+    throw new ConfigError(
+      `${name} must be host:port with a port from ${portMin} to 65535: ` +
+        `current value is ${String(address)}`,
+    );
+  }
+}
+
+/**
+ * Checks a node's id.
+ *
+ * @throws ConfigError
+ */
+export function checkNodeId(name: string, value: number): void {
+  checkInteger(name, value, 1, Number.MAX_SAFE_INTEGER);
+}
+
+function checkSecurity({ tls, insecure }: GrpcTransportOptions): void {
+  if (tls === undefined && insecure !== true) {
+    throw new ConfigError("tls must be given, or insecure must be true: neither is");
+  }
+  if (tls !== undefined && insecure === true) {
+    throw new ConfigError("insecure must not be true when tls is given: both are");
+  }
+}
+
+function checkName(clusterId: string): void {
+  const bytes = typeof clusterId === "string" ? new TextEncoder().encode(clusterId).length : 0;
+  if (bytes < 1 || bytes > 128) {
+    throw new ConfigError(
+      `clusterId must be text of 1 to 128 bytes: current value is ${String(clusterId)}`,
+    );
+  }
+}
+
+function checkInteger(name: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw new ConfigError(
+      `${name} must be an integer from ${min} to ${max}: current value is ${String(value)}`,
+    );
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * The way to one other node: a queue, and the stream that carries it. The stream is opened when there
+ * is something to send and kept open. While it cannot be opened messages are dropped at once, for
+ * Raft repeats what matters and old messages are worth little.
+ *
+ * @module
+ */
+
+import * as grpc from "@grpc/grpc-js";
+import { Buffer } from "node:buffer";
+import { clearTimeout, setTimeout } from "node:timers";
+import { decodeWelcome, encodeHello, frameItemSize, messageWireSize } from "../../wire/mod.ts";
+import type { RegionMessage } from "../contract.ts";
+import type { TransportCounters } from "../counters.ts";
+import { type OutgoingFrame, SendQueue, writeFrame } from "../send_queue.ts";
+import { channelCredentials, channelOptions, DELIVER_PATH, passBytes } from "./channel.ts";
+import type { Context } from "./context.ts";
+import { PROTOCOL_VERSION } from "./options.ts";
+
+/** Most frames handed to a connection and not yet taken by it, however small. */
+const WINDOW_FRAMES = 8;
+
+type State = "idle" | "connecting" | "connected" | "backoff" | "draining" | "closed";
+type Timer = ReturnType<typeof setTimeout>;
+
+/** One attempt to connect, and the connection it became. */
+interface Attempt {
+  readonly client: grpc.Client;
+  readonly call: grpc.ClientDuplexStream<Buffer, Buffer>;
+}
+
+/** What one node sends to another. */
+export class OutgoingLink {
+  private readonly context: Context;
+  private readonly nodeId: number;
+  private readonly address: string;
+  private readonly queue: SendQueue;
+  private state: State = "idle";
+  private attempt: Attempt | undefined;
+  private timer: Timer | undefined;
+  private failures = 0;
+  private connectedAtMs = 0;
+  /** The largest message the receiver takes. */
+  private messageBytesMax: number;
+  /** Frames handed to the connection and not yet taken by it. */
+  private readonly outstanding = new Set<OutgoingFrame>();
+  private outstandingBytes = 0;
+  /** Whether the node's trouble has been reported and goes on. */
+  private downReported = false;
+  private fullReported = false;
+  private onDrained: (() => void) | undefined;
+
+  constructor(context: Context, nodeId: number, address: string) {
+    this.context = context;
+    this.nodeId = nodeId;
+    this.address = address;
+    this.messageBytesMax = context.options.messageBytesMax;
+    this.queue = new SendQueue(context.options.queueBytesMax, context.options.queueMessagesMax);
+  }
+
+  /** Queues messages, to leave at the end of the turn. */
+  send(batch: readonly RegionMessage[]): void {
+    if (this.state === "idle") this.connect();
+    for (const item of batch) this.enqueue(item);
+    if (this.state === "connected") this.context.flushLater(this);
+  }
+
+  /** The node was heard from: there is no reason to wait any longer before connecting to it. */
+  wake(): void {
+    if (this.state === "backoff") this.connect();
+  }
+
+  /** Hands what waits to the connection, as long as it takes it. */
+  flush(): void {
+    if (this.state !== "connected" && this.state !== "draining") return;
+    const { frameBytesMax, windowBytes } = this.context.options;
+    const limit = Math.min(frameBytesMax, this.messageBytesMax);
+    while (
+      this.queue.length > 0 && this.outstandingBytes < windowBytes &&
+      this.outstanding.size < WINDOW_FRAMES
+    ) {
+      this.write(this.queue.takeFrame(limit));
+    }
+    if (this.queue.relaxed) this.fullReported = false;
+    if (this.state === "draining" && this.queue.length === 0) this.attempt?.call.end();
+  }
+
+  /** Closes at once; what waits is dropped. */
+  close(): void {
+    this.state = "closed";
+    this.release();
+    this.dropWaiting();
+    this.onDrained?.();
+  }
+
+  /** Sends what waits, for at most `drainMs`, then closes. */
+  drain(drainMs: number): Promise<void> {
+    if (this.state !== "connected" || drainMs === 0) {
+      this.close();
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.state = "draining";
+      this.onDrained = resolve;
+      this.timer = setTimeout(() => this.close(), drainMs);
+      this.flush();
+    });
+  }
+
+  private enqueue(item: RegionMessage): void {
+    let messageBytes: number;
+    try {
+      messageBytes = messageWireSize(item.message);
+      frameItemSize(item.regionId, messageBytes);
+    } catch (error) {
+      this.drop(item, "droppedUnencodable", `it cannot be encoded: ${(error as Error).message}`);
+      return;
+    }
+    if (messageBytes > this.messageBytesMax) {
+      const reason = `it has ${messageBytes} bytes, at most ${this.messageBytesMax} are taken`;
+      this.drop(item, "droppedOversized", reason);
+    } else if (this.state !== "connected" && this.state !== "connecting") {
+      this.context.counters.droppedUnreachable++;
+      this.context.reportSnapshot(this.nodeId, item, false);
+    } else if (!this.queue.push(item, messageBytes)) {
+      this.drop(item, "droppedQueueFull", "its queue is full");
+      if (!this.fullReported) this.context.reportUnreachable(this.nodeId);
+      this.fullReported = true;
+    }
+  }
+
+  private drop(item: RegionMessage, counter: keyof TransportCounters, reason: string): void {
+    this.context.counters[counter]++;
+    this.context.reportSnapshot(this.nodeId, item, false);
+    this.context.log.warn(
+      `${counter}:${this.nodeId}`,
+      `A message of type ${item.message.type} in region ${item.regionId} for node ${this.nodeId} ` +
+        `is dropped as ${reason}`,
+    );
+  }
+
+  private connect(): void {
+    clearTimeout(this.timer);
+    this.state = "connecting";
+    const { options } = this.context;
+    const client = new grpc.Client(
+      this.address,
+      channelCredentials(options.tls),
+      channelOptions(options, this.nodeId),
+    );
+    const call = client.makeBidiStreamRequest<Buffer, Buffer>(DELIVER_PATH, passBytes, passBytes);
+    const attempt = { client, call };
+    this.attempt = attempt;
+    call.on("data", (reply: Buffer) => {
+      if (this.attempt === attempt && this.state === "connecting") this.welcome(reply);
+    });
+    call.on("error", (error: grpc.ServiceError) => this.fail(attempt, failureText(error)));
+    call.on("end", () => this.fail(attempt, "it ended the stream"));
+    this.timer = setTimeout(() => {
+      this.fail(attempt, `no answer within ${options.connectTimeoutMs} ms`);
+    }, options.connectTimeoutMs);
+    call.write(Buffer.from(encodeHello({
+      protocolVersion: PROTOCOL_VERSION,
+      clusterId: options.clusterId,
+      fromNode: options.nodeId,
+      toNode: this.nodeId,
+      features: [],
+    })));
+  }
+
+  private welcome(reply: Buffer): void {
+    const attempt = this.attempt!;
+    const { options, counters, log } = this.context;
+    try {
+      const welcome = decodeWelcome(reply);
+      if (welcome.protocolVersion !== PROTOCOL_VERSION || welcome.node !== this.nodeId) {
+        const found = `version ${welcome.protocolVersion} of node ${welcome.node}`;
+        this.fail(attempt, `it answered as ${found}`);
+        return;
+      }
+      this.messageBytesMax = welcome.messageBytesMax === 0
+        ? options.messageBytesMax
+        : Math.min(options.messageBytesMax, welcome.messageBytesMax);
+    } catch (error) {
+      this.fail(attempt, `its answer cannot be read: ${(error as Error).message}`);
+      return;
+    }
+    clearTimeout(this.timer);
+    this.state = "connected";
+    this.connectedAtMs = options.nowMs();
+    this.downReported = false;
+    counters.connectionsOpened++;
+    log.healed(`down:${this.nodeId}`, `Node ${this.nodeId} at ${this.address} is reachable again`);
+    this.context.flushLater(this);
+  }
+
+  private write(frame: OutgoingFrame): void {
+    const { counters, log } = this.context;
+    const bytes = Buffer.allocUnsafe(frame.bytes);
+    try {
+      writeFrame(frame, bytes);
+    } catch (error) {
+      counters.droppedUnencodable += frame.items.length;
+      this.context.reportSnapshots(this.nodeId, frame.items, false);
+      log.warn(`write:${this.nodeId}`, `A frame is dropped: ${(error as Error).message}`);
+      return;
+    }
+    counters.framesSent++;
+    counters.messagesSent += frame.items.length;
+    counters.bytesSent += frame.bytes;
+    this.outstanding.add(frame);
+    this.outstandingBytes += frame.bytes;
+    this.attempt!.call.write(bytes, (error?: Error | null) => {
+      if (!error) this.taken(frame);
+    });
+  }
+
+  private taken(frame: OutgoingFrame): void {
+    if (!this.outstanding.delete(frame)) return;
+    this.outstandingBytes -= frame.bytes;
+    this.context.reportSnapshots(this.nodeId, frame.items, true);
+    if (this.queue.length > 0) this.flush();
+  }
+
+  /** The attempt failed, or the connection it became broke. */
+  private fail(attempt: Attempt, reason: string): void {
+    if (this.attempt !== attempt) return;
+    if (this.state === "draining") {
+      this.close();
+      return;
+    }
+    const { options, counters, log } = this.context;
+    const lost = this.state === "connected";
+    if (lost) counters.connectionsLost++;
+    else counters.connectionsFailed++;
+    if (lost && options.nowMs() - this.connectedAtMs >= options.backoffMsMax) this.failures = 0;
+    this.state = "backoff";
+    this.release();
+    this.dropWaiting();
+    if (!this.downReported) this.context.reportUnreachable(this.nodeId);
+    this.downReported = true;
+    log.warn(
+      `down:${this.nodeId}`,
+      `Node ${this.nodeId} at ${this.address} ${
+        lost ? "is no longer reachable" : "cannot be reached"
+      }: ${reason}`,
+    );
+    this.timer = setTimeout(() => this.connect(), this.nextDelayMs());
+  }
+
+  /** Half of the delay is fixed, half is random, so that nodes do not return in step. */
+  private nextDelayMs(): number {
+    const { backoffMs, backoffMsMax, random } = this.context.options;
+    const delayMs = Math.min(backoffMsMax, backoffMs * 2 ** Math.min(this.failures, 30));
+    this.failures++;
+    return delayMs * (0.5 + 0.5 * random());
+  }
+
+  /** Gives up the attempt or connection; its later events find another one in its place. */
+  private release(): void {
+    clearTimeout(this.timer);
+    const attempt = this.attempt;
+    this.attempt = undefined;
+    attempt?.call.cancel();
+    attempt?.client.close();
+    for (const frame of this.outstanding) {
+      this.context.reportSnapshots(this.nodeId, frame.items, false);
+    }
+    this.outstanding.clear();
+    this.outstandingBytes = 0;
+  }
+
+  private dropWaiting(): void {
+    const items = this.queue.clear();
+    this.context.counters.droppedUnreachable += items.length;
+    this.context.reportSnapshots(this.nodeId, items, false);
+    this.fullReported = false;
+  }
+}
+
+function failureText(error: grpc.ServiceError): string {
+  return `${grpc.status[error.code] ?? error.code}: ${error.details}`;
+}

@@ -1,0 +1,166 @@
+/**
+ * The transport over gRPC.
+ *
+ * @module
+ */
+
+import * as grpc from "@grpc/grpc-js";
+import type { RegionMessage, Transport, TransportHandler } from "../contract.ts";
+import type { TransportCounters } from "../counters.ts";
+import { TransportError } from "../errors.ts";
+import { RAFT_SERVICE, serverCredentials, serverOptions } from "./channel.ts";
+import { Context } from "./context.ts";
+import { IncomingStreams } from "./incoming.ts";
+import { checkAddress, checkNodeId, checkOptions, type GrpcTransportOptions } from "./options.ts";
+import { OutgoingLink } from "./outgoing.ts";
+
+/**
+ * Exchanges messages over gRPC, as `proto/raft_service.proto` describes: one long-lived stream from
+ * each node to each node it sends to. What is sent in one turn of the event loop leaves as one frame;
+ * while the network is slower than that, messages collect into larger ones.
+ *
+ * While a node cannot be reached, messages for it are dropped and it is tried again after a delay
+ * that doubles up to `backoffMsMax`, or as soon as it connects to this node itself.
+ */
+export class GrpcTransport implements Transport {
+  private readonly context: Context;
+  private readonly incoming: IncomingStreams;
+  private readonly links = new Map<number, { address: string; link: OutgoingLink }>();
+  private server: grpc.Server | undefined;
+  private boundAddress: string | undefined;
+  private closing: Promise<void> | undefined;
+
+  /** @throws ConfigError naming the option that is wrong. */
+  constructor(options: GrpcTransportOptions) {
+    this.context = new Context(checkOptions(options));
+    this.incoming = new IncomingStreams(
+      this.context,
+      (nodeId) => this.links.get(nodeId)?.link.wake(),
+    );
+  }
+
+  /**
+   * Starts listening.
+   *
+   * @throws TransportError `LISTEN_FAILED` (by rejection), or `TRANSPORT_STATE`.
+   */
+  async start(handler: TransportHandler): Promise<void> {
+    if (this.server !== undefined || this.closing !== undefined) {
+      throw new TransportError("TRANSPORT_STATE", "A transport must be started once");
+    }
+    const { options } = this.context;
+    const server = new grpc.Server({
+      ...serverOptions(options),
+      interceptors: [(_method, call) => observeStatus(call, this.incoming)],
+    });
+    server.addService(RAFT_SERVICE, {
+      Deliver: (call: Parameters<IncomingStreams["serve"]>[0]) => this.incoming.serve(call),
+    });
+    this.server = server;
+    this.context.handler = handler;
+    const port = await bind(server, options.listen, serverCredentials(options.tls));
+    this.boundAddress = options.listen.replace(/:\d+$/, `:${port}`);
+  }
+
+  /**
+   * Where it listens, `host:port` with the port in use.
+   *
+   * @throws TransportError `TRANSPORT_STATE` before it was started.
+   */
+  address(): string {
+    if (this.boundAddress === undefined) {
+      throw new TransportError("TRANSPORT_STATE", "A transport has no address before it listens");
+    }
+    return this.boundAddress;
+  }
+
+  /** @throws ConfigError when the id is no integer from 1, or the address is not `host:port`. */
+  addNode(nodeId: number, address: string): void {
+    checkNodeId("nodeId", nodeId);
+    checkAddress("address", address, 1);
+    const known = this.links.get(nodeId);
+    if (this.closing !== undefined || known?.address === address) return;
+    known?.link.close();
+    this.links.set(nodeId, { address, link: new OutgoingLink(this.context, nodeId, address) });
+  }
+
+  removeNode(nodeId: number): void {
+    this.links.get(nodeId)?.link.close();
+    this.links.delete(nodeId);
+  }
+
+  send(nodeId: number, batch: readonly RegionMessage[]): void {
+    if (batch.length === 0) return;
+    const known = this.links.get(nodeId);
+    if (known !== undefined) {
+      known.link.send(batch);
+      return;
+    }
+    this.context.counters.droppedUnknownNode += batch.length;
+    this.context.reportSnapshots(nodeId, batch, false);
+    if (this.closing !== undefined) return;
+    this.context.log.warn(
+      `unknown:${nodeId}`,
+      `Messages for node ${nodeId} are dropped as its address is not known`,
+    );
+  }
+
+  counters(): TransportCounters {
+    return { ...this.context.counters };
+  }
+
+  /** Sends what waits, for at most `drainMs`, then closes everything. The handler is not called afterwards. */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
+    const links = [...this.links.values()];
+    this.links.clear();
+    await Promise.all(links.map(({ link }) => link.drain(this.context.options.drainMs)));
+    this.server?.forceShutdown();
+    this.context.handler = undefined;
+  }
+}
+
+function bind(
+  server: grpc.Server,
+  address: string,
+  credentials: grpc.ServerCredentials,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error === null) resolve(port);
+      else {
+        server.forceShutdown();
+        const text = `Cannot listen on ${address}: ${error.message}`;
+        reject(new TransportError("LISTEN_FAILED", text, { cause: error }));
+      }
+    });
+  });
+}
+
+/**
+ * Tells of calls that gRPC ends by itself because of what came: a frame beyond the limit, for one.
+ * gRPC gives the service no reason for that, but sends the status through the call, where it is seen.
+ */
+function observeStatus(
+  call: grpc.ServerInterceptingCallInterface,
+  incoming: IncomingStreams,
+): grpc.ServerInterceptingCall {
+  const sendStatus = call.sendStatus.bind(call);
+  call.sendStatus = (status) => {
+    if (
+      status.code === grpc.status.RESOURCE_EXHAUSTED || status.code === grpc.status.INTERNAL ||
+      status.code === grpc.status.UNIMPLEMENTED
+    ) {
+      incoming.refusedByGrpc(call.getPeer(), {
+        code: status.code,
+        details: status.details ?? "",
+      });
+    }
+    sendStatus(status);
+  };
+  return new grpc.ServerInterceptingCall(call);
+}
