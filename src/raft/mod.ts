@@ -38,7 +38,7 @@
  * import { createConfState, RawNode } from "@flaredb/raft/raft";
  * import { MemoryStorage } from "@flaredb/raft/storage";
  *
- * const storage = MemoryStorage.bootstrap({
+ * const storage = new MemoryStorage({
  *   regionId: 1,
  *   peerId: 1,
  *   initial: { index: 1, term: 1, confState: createConfState({ voters: [1] }) },
