@@ -7,6 +7,7 @@
 
 export * from "./command_codec.ts";
 export * from "./errors.ts";
+export * from "./kv_store.ts";
 export * from "./protobuf.ts";
 export * from "./request_codec.ts";
 export * from "./types.ts";

@@ -1,0 +1,347 @@
+/**
+ * `KvStore`: the multi-version key-value state machine. It lives in `kv.db` (SQLite, WAL) in the
+ * node's directory; commands, `lastApplied` and the node's state commit in one transaction.
+ *
+ * A transaction is kept open over several batches, until {@linkcode KvStoreOptions.commitRows} rows
+ * or {@linkcode KvStoreOptions.commitBytes} bytes are written: pages that many batches touch are then
+ * written once. Reads go over the same connection and see it all. A crash loses the open transaction
+ * whole, and a power cut may lose committed ones that no checkpoint has synced; never a part of one.
+ * Either way `lastApplied()` says after the restart what is there, and the log brings the rest again.
+ * `durableIndex()` moves only when a checkpoint has synced everything up to it.
+ *
+ * @module
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError, RaftError } from "../raft/mod.ts";
+import type { ApplyBatch, StateMachine } from "../node/state_machine.ts";
+import { decodeCommand } from "./command_codec.ts";
+import { Database, reasonOf, type Statement } from "./database.ts";
+import { KvStorageError, KvUsageError } from "./errors.ts";
+import { Executor } from "./executor.ts";
+import { readRange } from "./range.ts";
+import { type Meta, prepareSchema, readMeta, WRITE_META } from "./schema.ts";
+import { readNodeState, restoreSnapshot, snapshotChunks } from "./snapshot.ts";
+import type { KvResult, RangeRequest, RangeResult } from "./types.ts";
+import { VersionTable } from "./version_table.ts";
+
+/** What a {@linkcode KvStore} is opened with. */
+export interface KvStoreOptions {
+  /** The folder that holds `kv.db`; created when absent. One process at a time: the node sees to it. */
+  readonly directory: string;
+  /** Rows of history after which the open transaction is committed. Default 1,024. */
+  readonly commitRows?: number;
+  /** Bytes of commands after which it is. Default 4 MiB. */
+  readonly commitBytes?: number;
+  /** Rows of history after which a checkpoint makes all of it durable. Default 8,192. */
+  readonly checkpointRows?: number;
+  /** Bytes of commands after which one does. Default 16 MiB. */
+  readonly checkpointBytes?: number;
+  /** Memory for the page cache, in bytes. Default 64 MiB. */
+  readonly cacheBytes?: number;
+}
+
+/** The name of the store's file in its directory. */
+export const KV_FILE = "kv.db";
+
+const DEFAULTS = {
+  commitRows: 1_024,
+  commitBytes: 4 * 1024 * 1024,
+  checkpointRows: 8_192,
+  checkpointBytes: 16 * 1024 * 1024,
+  cacheBytes: 64 * 1024 * 1024,
+};
+
+/** The replicated key-value store of one member. */
+export class KvStore implements StateMachine<KvResult> {
+  /** The file it lives in. */
+  readonly path: string;
+  readonly #limits: typeof DEFAULTS;
+  readonly #database: Database;
+  readonly #writeMeta: Statement;
+  readonly #setNodeState: Statement;
+  readonly #deleteNodeState: Statement;
+  readonly #readers = new Set<Database>();
+  #versions: VersionTable;
+  #meta: Meta;
+  #executor: Executor;
+  #nodeState: Map<string, Uint8Array>;
+  #durableIndex = 0;
+  /** Rows and bytes since the last commit, and since the last complete checkpoint. */
+  #uncommittedBytes = 0;
+  #committedSequence: number;
+  #unsyncedBytes = 0;
+  #syncedSequence: number;
+  #state: "open" | "restoring" | "failed" | "closed" = "open";
+
+  private constructor(options: KvStoreOptions) {
+    this.#limits = readLimits(options);
+    mkdirSync(options.directory, { recursive: true });
+    this.path = join(options.directory, KV_FILE);
+    this.#database = this.#connect("normal");
+    try {
+      prepareSchema(this.#database);
+      this.#writeMeta = this.#database.prepare(WRITE_META);
+      this.#setNodeState = this.#database.prepare(
+        "INSERT OR REPLACE INTO node_state VALUES (?, ?)",
+      );
+      this.#deleteNodeState = this.#database.prepare("DELETE FROM node_state WHERE key = ?");
+      this.#versions = new VersionTable(this.#database);
+      this.#meta = readMeta(this.#database);
+      this.#executor = new Executor(this.#versions, this.#meta);
+      this.#nodeState = readNodeState(this.#database);
+      this.#committedSequence = this.#syncedSequence = this.#meta.sequence;
+      this.#checkpoint();
+    } catch (cause) {
+      this.#database.close();
+      if (cause instanceof RaftError) throw cause;
+      throw new KvStorageError(`Cannot read ${this.path}: ${reasonOf(cause)}`, { cause });
+    }
+  }
+
+  /**
+   * Opens the store of a directory, or creates it.
+   *
+   * @throws ConfigError when a limit is not a positive integer
+   * @throws KvStorageError when the file cannot be opened, or is of another version
+   */
+  static open(options: KvStoreOptions): KvStore {
+    return new KvStore(options);
+  }
+
+  /** The main revision: 1 for an empty store, one more with each command that changed something. */
+  get revision(): number {
+    return this.#meta.revision;
+  }
+
+  /** Reads before this revision are refused; 0 when nothing was ever compacted. */
+  get compactedRevision(): number {
+    return this.#meta.compactedRevision;
+  }
+
+  lastApplied(): number {
+    return this.#meta.lastApplied;
+  }
+
+  durableIndex(): number {
+    return this.#durableIndex;
+  }
+
+  nodeState(): ReadonlyMap<string, Uint8Array> {
+    return this.#nodeState;
+  }
+
+  /** Bytes of the database, and bytes of it in use; what is still in the write-ahead log included. */
+  size(): { bytes: number; inUseBytes: number } {
+    this.#expectUsable("size");
+    return this.#database.size();
+  }
+
+  /**
+   * Reads the state as of `lastApplied()`, or of a past revision.
+   *
+   * @throws KvReadError when the revision is in the future or compacted
+   */
+  range(request: RangeRequest): RangeResult {
+    this.#expectUsable("read");
+    return this.#guard("read", () => readRange(this.#versions, request, this.#meta));
+  }
+
+  /**
+   * Applies a batch. A command that cannot be carried out is a `KvFailure` in its place.
+   *
+   * @throws KvUsageError when the batch is not after `lastApplied()`: it would be applied twice
+   * @throws KvStorageError when the database fails; the store is then of no more use, and what it
+   *   holds on disk is the state as of the last commit
+   */
+  apply(batch: ApplyBatch): KvResult[] {
+    this.#expectOpen("apply");
+    this.#checkOrder(batch);
+    return this.#guard("apply", () => {
+      if (!this.#database.inTransaction) this.#database.begin("immediate");
+      const results = batch.commands.map((command) => {
+        this.#uncommittedBytes += command.bytes.length;
+        return this.#executor.execute(decodeCommand(command.bytes));
+      });
+      for (const [key, value] of batch.nodeState) this.#writeNodeState(key, value);
+      this.#meta.lastApplied = batch.lastApplied;
+      this.#commitWhenDue();
+      return results;
+    });
+  }
+
+  /** Commits what is applied and syncs it to the disk: `durableIndex()` reaches `lastApplied()`, unless a snapshot is being read. */
+  flush(): void {
+    this.#expectOpen("flush");
+    this.#guard("flush", () => {
+      this.#commit();
+      this.#checkpoint();
+    });
+  }
+
+  /**
+   * The whole state as of this call, as a stream that is read while the store goes on. Until it ends
+   * or is given up (`return()`), it holds a connection, and the write-ahead log cannot shrink.
+   *
+   * @throws KvSnapshotError (by rejection) when the store is closed meanwhile
+   */
+  snapshot(): AsyncIterable<Uint8Array> {
+    this.#expectOpen("snapshot");
+    return this.#guard("snapshot", () => {
+      this.#commit();
+      const reader = this.#connect("normal");
+      this.#readers.add(reader);
+      return snapshotChunks(reader, () => this.#readers.delete(reader));
+    });
+  }
+
+  /**
+   * Replaces the whole state by a snapshot: one transaction of a connection of its own, committed
+   * and synced only when the whole stream was found sound. Reads see the old state until then.
+   *
+   * @param lastApplied the index the snapshot was taken at, which it must agree with.
+   * @throws KvSnapshotError when the stream is damaged; the old state remains
+   * @throws KvStorageError when the database fails; the old state remains
+   */
+  async restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number): Promise<void> {
+    this.#expectOpen("restore");
+    this.#guard("restore", () => this.#commit());
+    this.#state = "restoring";
+    const writer = this.#connect("full");
+    try {
+      await restoreSnapshot(writer, chunks, lastApplied);
+    } catch (cause) {
+      if (this.#state === "restoring") this.#state = "open";
+      if (cause instanceof RaftError) throw cause;
+      throw new KvStorageError(`Cannot restore ${this.path}: ${reasonOf(cause)}`, { cause });
+    } finally {
+      writer.close();
+    }
+    this.#expectUsable("restore");
+    this.#state = "open";
+    this.#guard("restore", () => this.#reload());
+  }
+
+  /** Commits, syncs and closes; snapshots being read end with an error. Idempotent. */
+  close(): void {
+    if (this.#state === "closed") return;
+    const sound = this.#state === "open";
+    this.#state = "closed";
+    try {
+      for (const reader of this.#readers) reader.close();
+      if (sound) {
+        this.#commit();
+        this.#checkpoint();
+      }
+    } finally {
+      this.#database.close();
+    }
+  }
+
+  #connect(synchronous: "normal" | "full"): Database {
+    return new Database(this.path, { cacheBytes: this.#limits.cacheBytes, synchronous });
+  }
+
+  #reload(): void {
+    Object.assign(this.#meta, readMeta(this.#database));
+    this.#nodeState = readNodeState(this.#database);
+    this.#committedSequence = this.#meta.sequence;
+    this.#durableIndex = this.#meta.lastApplied;
+    this.#checkpoint();
+  }
+
+  #checkOrder(batch: ApplyBatch): void {
+    const first = batch.commands[0];
+    const last = batch.commands.at(-1);
+    const { lastApplied } = this.#meta;
+    if (
+      batch.lastApplied > lastApplied && (first === undefined || first.index > lastApplied) &&
+      (last === undefined || last.index <= batch.lastApplied)
+    ) return;
+    throw new KvUsageError(
+      `Cannot apply commands ${first?.index ?? "none"} to ${last?.index ?? "none"} as of index ` +
+        `${batch.lastApplied}: the store has applied everything up to ${lastApplied}`,
+    );
+  }
+
+  #writeNodeState(key: string, value: Uint8Array | undefined): void {
+    if (value === undefined) {
+      this.#deleteNodeState.run(key);
+      this.#nodeState.delete(key);
+    } else {
+      this.#setNodeState.run(key, value);
+      this.#nodeState.set(key, value);
+    }
+  }
+
+  #commitWhenDue(): void {
+    const rows = this.#meta.sequence - this.#committedSequence;
+    if (rows < this.#limits.commitRows && this.#uncommittedBytes < this.#limits.commitBytes) return;
+    this.#commit();
+    const unsyncedRows = this.#meta.sequence - this.#syncedSequence;
+    if (
+      unsyncedRows >= this.#limits.checkpointRows ||
+      this.#unsyncedBytes >= this.#limits.checkpointBytes
+    ) this.#checkpoint();
+  }
+
+  #commit(): void {
+    if (!this.#database.inTransaction) return;
+    const { lastApplied, revision, compactedRevision, sequence } = this.#meta;
+    this.#writeMeta.run(lastApplied, revision, compactedRevision, sequence);
+    this.#database.commit();
+    this.#committedSequence = sequence;
+    this.#unsyncedBytes += this.#uncommittedBytes;
+    this.#uncommittedBytes = 0;
+  }
+
+  /** Nothing may be uncommitted. An incomplete one is tried again after as much again is written. */
+  #checkpoint(): void {
+    if (this.#database.checkpoint()) this.#durableIndex = this.#meta.lastApplied;
+    this.#syncedSequence = this.#meta.sequence;
+    this.#unsyncedBytes = 0;
+  }
+
+  #expectOpen(what: string): void {
+    if (this.#state !== "open") throw this.#unusable(what);
+  }
+
+  #expectUsable(what: string): void {
+    if (this.#state !== "open" && this.#state !== "restoring") throw this.#unusable(what);
+  }
+
+  #unusable(what: string): KvUsageError {
+    const why = {
+      open: "open",
+      restoring: "restoring a snapshot",
+      failed: "of no use since its database failed",
+      closed: "closed",
+    }[this.#state];
+    return new KvUsageError(`Cannot ${what} as the store is ${why}`);
+  }
+
+  /** Errors that are not ours come from the database, after which nothing can be relied on. */
+  #guard<T>(what: string, action: () => T): T {
+    try {
+      return action();
+    } catch (cause) {
+      if (cause instanceof RaftError) throw cause;
+      this.#state = "failed";
+      this.#database.rollback();
+      throw new KvStorageError(`Cannot ${what} in ${this.path}: ${reasonOf(cause)}`, { cause });
+    }
+  }
+}
+
+function readLimits(options: KvStoreOptions): typeof DEFAULTS {
+  const limits = { ...DEFAULTS };
+  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) {
+    const value = options[name] ?? DEFAULTS[name];
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new ConfigError(`Cannot open store as ${name} must be an integer >= 1: found ${value}`);
+    }
+    limits[name] = value;
+  }
+  return limits;
+}

@@ -1,0 +1,108 @@
+/**
+ * Taking and restoring snapshots of the store, each over a connection of its own.
+ *
+ * @module
+ */
+
+import type { Database } from "./database.ts";
+import { reasonOf } from "./database.ts";
+import { KvSnapshotError } from "./errors.ts";
+import { readMeta, WRITE_META } from "./schema.ts";
+import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot_codec.ts";
+import { VersionTable } from "./version_table.ts";
+
+/** How many records are restored before other work gets its turn. */
+const RECORDS_A_TURN = 256;
+
+/** The node's own state. */
+export function readNodeState(database: Database): Map<string, Uint8Array> {
+  const rows = database.prepare("SELECT key, value FROM node_state ORDER BY key").all();
+  return new Map(rows.map((row) => [row.key as string, row.value as Uint8Array]));
+}
+
+/** Everything in the store as one read transaction of `reader` sees it. */
+function* readRecords(reader: Database): Generator<SnapshotRecord> {
+  yield { kind: "header", meta: readMeta(reader) };
+  for (const [key, value] of readNodeState(reader)) yield { kind: "node-state", key, value };
+  for (const row of new VersionTable(reader).history()) yield { kind: "version", row };
+}
+
+/**
+ * Streams the state as it is now; `reader` is closed at the end, or when the stream is given up.
+ *
+ * @param closed is called once, after `reader` was closed.
+ */
+export function snapshotChunks(reader: Database, closed: () => void): AsyncIterable<Uint8Array> {
+  reader.begin();
+  // A read transaction begins with its first read, not with BEGIN.
+  readMeta(reader);
+  const chunks = encodeSnapshot(readRecords(reader));
+  const release = () => {
+    chunks.return(undefined);
+    reader.close();
+    closed();
+  };
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next() {
+        try {
+          const result = chunks.next();
+          if (result.done === true) release();
+          return Promise.resolve(result);
+        } catch (cause) {
+          release();
+          const message = `Cannot go on with the snapshot: ${reasonOf(cause)}`;
+          return Promise.reject(new KvSnapshotError(message, { cause }));
+        }
+      },
+      return() {
+        release();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    }),
+  };
+}
+
+/** Replaces what `writer` sees by a snapshot, in one transaction. @throws KvSnapshotError */
+export async function restoreSnapshot(
+  writer: Database,
+  chunks: AsyncIterable<Uint8Array>,
+  lastApplied: number,
+): Promise<void> {
+  writer.begin("immediate");
+  try {
+    for (const table of ["history", "current", "node_state"]) {
+      writer.execute(`DELETE FROM ${table}`);
+    }
+    await insertRecords(writer, chunks, lastApplied);
+    writer.commit();
+  } catch (error) {
+    writer.rollback();
+    throw error;
+  }
+}
+
+async function insertRecords(
+  writer: Database,
+  chunks: AsyncIterable<Uint8Array>,
+  lastApplied: number,
+): Promise<void> {
+  const versions = new VersionTable(writer);
+  const writeMeta = writer.prepare(WRITE_META);
+  const writeNodeState = writer.prepare("INSERT INTO node_state VALUES (?, ?)");
+  let count = 0;
+  for await (const record of decodeSnapshot(chunks)) {
+    if (record.kind === "version") versions.insert(record.row);
+    else if (record.kind === "node-state") writeNodeState.run(record.key, record.value);
+    else {
+      const { meta } = record;
+      if (meta.lastApplied !== lastApplied) {
+        throw new KvSnapshotError(
+          `Cannot restore: expected a snapshot as of index ${lastApplied}, found ${meta.lastApplied}`,
+        );
+      }
+      writeMeta.run(meta.lastApplied, meta.revision, meta.compactedRevision, meta.sequence);
+    }
+    if (++count % RECORDS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
