@@ -1,0 +1,232 @@
+/**
+ * The directory of a storage and how its files are opened: what is checked before SQLite may touch
+ * anything, who the data belongs to, and the settings of the connection.
+ *
+ * @module
+ */
+
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import type { NodeIdentity } from "../contract.ts";
+import { StorageError } from "../errors.ts";
+import {
+  CORRUPT_ADVICE,
+  type Database,
+  openDatabase,
+  toStorageError,
+  withStorageErrors,
+} from "./database.ts";
+import { identityChecksum } from "./rows.ts";
+import { APPLICATION_ID, FORMAT_VERSION, migrate } from "./schema.ts";
+import { scanWal, type WalScan } from "./wal.ts";
+
+/** The name of the database in the storage's directory. */
+export const DATABASE_FILE = "raft.db";
+
+/** How long our connection waits for a reader's lock, in milliseconds: only tools take any. */
+const BUSY_TIMEOUT_MS = 1000;
+
+/** Creates the directory when it is missing. @throws StorageError when it cannot be used. */
+export function prepareDirectory(directory: string): void {
+  try {
+    if (!existsSync(directory)) {
+      mkdirSync(directory, { recursive: true });
+      syncDirectory(dirname(directory));
+    }
+    if (!statSync(directory).isDirectory()) {
+      throw new StorageError(
+        "STORAGE_IO",
+        `Cannot open the storage in ${directory}: not a directory`,
+      );
+    }
+    accessSync(directory, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw toStorageError(error, `use the directory ${directory}`);
+  }
+}
+
+/**
+ * Opens the database in `directory`, which is locked already, and creates or migrates its tables.
+ * Nothing is altered when it belongs to somebody else or is damaged.
+ *
+ * @throws StorageError `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_IDENTITY`, `STORAGE_READ_ONLY`, …
+ */
+export function openDatabaseFile(
+  directory: string,
+  identity: NodeIdentity,
+): { database: Database; walScan: WalScan } {
+  const path = join(directory, DATABASE_FILE);
+  return withStorageErrors(`open ${path}`, () => {
+    const walScan = checkWal(path);
+    inspect(path, identity);
+    const database = openDatabase(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
+    try {
+      configure(database);
+      createTables(database, identity);
+      syncDirectory(directory);
+      return { database, walScan };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  });
+}
+
+function checkWal(path: string): WalScan {
+  const pages = databasePages(path);
+  const scan = scanWal(`${path}-wal`, pages);
+  if (pages === 0 && scan.transactions > 0) {
+    throw new StorageError(
+      "STORAGE_CORRUPT",
+      `${path} is missing or empty, yet its write-ahead log holds ${scan.transactions} ` +
+        `transactions, which SQLite would drop; ${CORRUPT_ADVICE}`,
+    );
+  }
+  return scan;
+}
+
+/** The size that the database's header states, in pages; 0 when there is no database. */
+function databasePages(path: string): number {
+  if (!existsSync(path)) return 0;
+  const header = new Uint8Array(32);
+  const file = openSync(path, "r");
+  try {
+    if (readSync(file, header, 0, header.length, 0) < header.length) return 0;
+  } finally {
+    closeSync(file);
+  }
+  return new DataView(header.buffer).getUint32(28);
+}
+
+/** Checks whose database it is through a connection that cannot write. */
+function inspect(path: string, identity: NodeIdentity): void {
+  if (databasePages(path) === 0) return;
+  const database = openDatabase(path, { readOnly: true });
+  try {
+    const version = readVersion(database, path);
+    if (version > 0) checkOwner(database, version, identity, path);
+  } finally {
+    database.close();
+  }
+}
+
+/** The format's version; 0 when the database has no tables yet. */
+function readVersion(database: Database, path: string): number {
+  const pragma = (name: string): number =>
+    database.prepare(`PRAGMA ${name}`).first()?.[0] as number;
+  const version = pragma("user_version");
+  const tables = database.prepare("SELECT count(*) FROM sqlite_schema").first()?.[0] as number;
+  if (tables === 0 && version === 0) return 0;
+  if (pragma("application_id") !== APPLICATION_ID) {
+    throw new StorageError(
+      "STORAGE_FORMAT",
+      `${path} is a database of another application: choose another directory`,
+    );
+  }
+  if (version > FORMAT_VERSION) {
+    throw new StorageError(
+      "STORAGE_FORMAT",
+      `${path} has format version ${version}, but this program knows versions up to ` +
+        `${FORMAT_VERSION} only: start it with the newer program that wrote it`,
+    );
+  }
+  return version;
+}
+
+function checkOwner(
+  database: Database,
+  version: number,
+  identity: NodeIdentity,
+  path: string,
+): void {
+  const row = database
+    .prepare("SELECT cluster_id, node_id, format_version, checksum FROM node_identity")
+    .first();
+  const found = { clusterId: String(row?.[0]), nodeId: Number(row?.[1]) };
+  if (row === undefined || row[2] !== version || row[3] !== identityChecksum(found, version)) {
+    throw new StorageError(
+      "STORAGE_CORRUPT",
+      `In ${path}, the row of node_identity is missing or fails its checksum; ${CORRUPT_ADVICE}`,
+    );
+  }
+  if (found.clusterId !== identity.clusterId || found.nodeId !== identity.nodeId) {
+    throw new StorageError(
+      "STORAGE_IDENTITY",
+      `${path} belongs to node ${found.nodeId} of cluster ${
+        JSON.stringify(found.clusterId)
+      }, not ` +
+        `to node ${identity.nodeId} of cluster ${JSON.stringify(identity.clusterId)}: choose the ` +
+        "directory of this node, or correct the ids it is started with",
+    );
+  }
+}
+
+function configure(database: Database): void {
+  const pragma = (text: string): void => void database.prepare(`PRAGMA ${text}`).all();
+  // Takes effect only before the first table; lets space go back to the file system later.
+  pragma("auto_vacuum = INCREMENTAL");
+  const mode = database.prepare("PRAGMA journal_mode = WAL").first()?.[0];
+  if (mode !== "wal") {
+    throw new StorageError(
+      "STORAGE_IO",
+      `SQLite uses journal mode ${String(mode)} instead of wal: the file system of the directory ` +
+        "lacks shared memory or locks, use a local one",
+    );
+  }
+  pragma("synchronous = FULL");
+  pragma("fullfsync = 1");
+  pragma("checkpoint_fullfsync = 1");
+  // We run checkpoints ourselves, as SQLite ignores the failure of an automatic one.
+  pragma("wal_autocheckpoint = 0");
+  pragma("journal_size_limit = 67108864");
+  pragma("temp_store = MEMORY");
+  pragma("cache_size = -8192");
+}
+
+/** Creates or migrates the tables; takes and so tests the right to write in any case. */
+function createTables(database: Database, identity: NodeIdentity): void {
+  database.run("BEGIN IMMEDIATE");
+  try {
+    const version = database.prepare("PRAGMA user_version").first()?.[0] as number;
+    if (version < FORMAT_VERSION) {
+      migrate(database, version);
+      database
+        .prepare("REPLACE INTO node_identity VALUES (1, ?, ?, ?, ?)")
+        .run(
+          identity.clusterId,
+          identity.nodeId,
+          FORMAT_VERSION,
+          identityChecksum(identity, FORMAT_VERSION),
+        );
+    }
+    database.run("COMMIT");
+  } catch (error) {
+    try {
+      database.run("ROLLBACK");
+    } catch {
+      // Rolled back already; the first error counts.
+    }
+    throw error;
+  }
+}
+
+/** Makes the names in a directory durable, where the system can (not on Windows). */
+function syncDirectory(directory: string): void {
+  if (process.platform === "win32") return;
+  const handle = openSync(directory, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}

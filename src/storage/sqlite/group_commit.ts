@@ -1,0 +1,165 @@
+/**
+ * Group commit: writes of all regions that are asked for in one turn of the event loop, or while a
+ * transaction is under way, share the next transaction, and with it one sync and one promise.
+ *
+ * @module
+ */
+
+import { closedError, type StorageError } from "../errors.ts";
+import type { RegionState } from "../region_state.ts";
+import { toStorageError } from "./database.ts";
+import type { LogWriter, SaveRegionOperation, WriteOperation } from "./writer.ts";
+
+/** What one group writes for one region. */
+export interface RegionWrite {
+  /** The state as of the last write in the group. */
+  state: RegionState;
+  /** The lowest index whose row the group writes or deletes for good; `Infinity` when none. */
+  lowIndex: number;
+}
+
+/** A region, as the committer sees it. */
+export interface GroupMember {
+  /** The operation that saves a state of the region. */
+  saveOperation(state: RegionState): SaveRegionOperation;
+  /** Told once `write` is durable. */
+  committed(write: RegionWrite): void;
+}
+
+/** The writes that will be committed together. */
+export interface WriteGroup {
+  readonly operations: WriteOperation[];
+  readonly regions: Map<GroupMember, RegionWrite>;
+  /** Resolves once all of it is durable. */
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: StorageError) => void;
+  /** The bytes of its entries and snapshots. */
+  bytes: number;
+}
+
+/** The limits of a {@linkcode GroupCommitter}. */
+export interface GroupCommitLimits {
+  /** A group that holds this many bytes is full; later writes go into the next. */
+  readonly transactionBytesMax: number;
+  /** The size of the write-ahead log, about, at which it is moved into the database. */
+  readonly checkpointBytes: number;
+}
+
+/** What a transaction adds to the write-ahead log besides its rows, about: two pages a region touched. */
+const REGION_WAL_BYTES = 2 * 4096;
+
+/** Collects writes into groups and has them committed one after the other. */
+export class GroupCommitter {
+  readonly #writer: LogWriter;
+  readonly #limits: GroupCommitLimits;
+  readonly #action: string;
+  /** Groups to commit, in order; only the last one still takes writes. */
+  readonly #groups: WriteGroup[] = [];
+  #scheduled = false;
+  #walBytes = 0;
+  #failure: StorageError | undefined = undefined;
+  #closing = false;
+  #idle: (() => void) | undefined = undefined;
+  readonly #flush = (): void => this.#start();
+
+  /** `place` names the database in errors. */
+  constructor(writer: LogWriter, limits: GroupCommitLimits, place: string) {
+    this.#writer = writer;
+    this.#limits = limits;
+    this.#action = `write to ${place}`;
+  }
+
+  /** The error that every write rejects with now, if any. */
+  get failure(): StorageError | undefined {
+    return this.#closing ? closedError() : this.#failure;
+  }
+
+  /** Whether `close` was called. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** The group that takes writes now; it is committed after the current turn of the event loop. */
+  group(): WriteGroup {
+    const last = this.#groups[this.#groups.length - 1];
+    if (last !== undefined && last.bytes < this.#limits.transactionBytesMax) return last;
+    const group = createGroup();
+    this.#groups.push(group);
+    this.#schedule();
+    return group;
+  }
+
+  /** Refuses writes from now on, and resolves once those asked for before are done or have failed. */
+  close(): Promise<void> {
+    this.#closing = true;
+    const done = new Promise<void>((resolve) => this.#idle = resolve);
+    if (!this.#scheduled) this.#finish();
+    return done;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
+  }
+
+  #start(): void {
+    if (this.#walBytes >= this.#limits.checkpointBytes) {
+      this.#walBytes = 0;
+      return this.#carryOut(() => this.#writer.checkpoint(), () => this.#next());
+    }
+    const group = this.#groups.shift();
+    if (group === undefined) return this.#next();
+    for (const [region, write] of group.regions) {
+      group.operations.push(region.saveOperation(write.state));
+    }
+    this.#carryOut(() => this.#writer.commit(group.operations), () => {
+      this.#walBytes += group.bytes + (1 + group.regions.size) * REGION_WAL_BYTES;
+      for (const [region, write] of group.regions) region.committed(write);
+      group.resolve();
+      this.#next();
+    }, group);
+  }
+
+  #carryOut(work: () => void | Promise<void>, done: () => void, group?: WriteGroup): void {
+    try {
+      const pending = work();
+      if (pending === undefined) return done();
+      pending.then(done, (error) => this.#fail(error, group));
+    } catch (error) {
+      this.#fail(error, group);
+    }
+  }
+
+  #next(): void {
+    this.#scheduled = false;
+    if (this.#groups.length > 0 || this.#walBytes >= this.#limits.checkpointBytes) this.#schedule();
+    else this.#finish();
+  }
+
+  #fail(cause: unknown, group: WriteGroup | undefined): void {
+    const failure = toStorageError(cause, this.#action);
+    this.#failure = failure;
+    group?.reject(failure);
+    for (const waiting of this.#groups.splice(0)) waiting.reject(failure);
+    this.#scheduled = false;
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#idle?.();
+  }
+}
+
+function createGroup(): WriteGroup {
+  let resolve!: () => void;
+  let reject!: (error: StorageError) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // Whoever ignores the promise meets the same error at the next call.
+  promise.catch(() => {});
+  return { operations: [], regions: new Map(), promise, resolve, reject, bytes: 0 };
+}

@@ -1,0 +1,53 @@
+/**
+ * One process at a time: an exclusive transaction on `lock.db`, held open for as long as the storage
+ * is. The operating system releases it when the process ends, however it ends. It is a file of its
+ * own so that our own connections to the log, and readers of it, are not locked out.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { StorageError } from "../errors.ts";
+import { type Database, openDatabase, toStorageError } from "./database.ts";
+
+/** The name of the lock's file in the storage's directory. */
+export const LOCK_FILE = "lock.db";
+
+/**
+ * The lock of a directory. Opening and closing the file by other means within this process would
+ * release it on POSIX systems.
+ */
+export class DirectoryLock {
+  #database: Database | undefined;
+
+  private constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Takes the lock, without waiting. @throws StorageError `STORAGE_LOCKED`, or why the file cannot be opened. */
+  static acquire(directory: string): DirectoryLock {
+    let database: Database | undefined;
+    try {
+      database = openDatabase(join(directory, LOCK_FILE));
+      database.prepare("PRAGMA journal_mode = MEMORY").all();
+      database.run("BEGIN EXCLUSIVE");
+      return new DirectoryLock(database);
+    } catch (error) {
+      database?.close();
+      const failure = toStorageError(error, `lock ${join(directory, LOCK_FILE)}`);
+      if (failure.code !== "STORAGE_LOCKED") throw failure;
+      throw new StorageError(
+        "STORAGE_LOCKED",
+        `Cannot open the storage in ${directory} as it is open already, in this process or ` +
+          "another: stop that node first, or use another directory",
+        { cause: error },
+      );
+    }
+  }
+
+  /** Releases the lock. Idempotent. */
+  release(): void {
+    this.#database?.close();
+    this.#database = undefined;
+  }
+}

@@ -1,0 +1,16 @@
+/**
+ * Durable storage in SQLite: one database a node, `raft.db`, shared by all its regions, next to
+ * `lock.db`, which keeps a second process out.
+ *
+ * What it promises: a write is one transaction, synced before its promise resolves. Opening checks
+ * every row and the write-ahead log, and refuses damaged data with an error that names it. The one
+ * kind of damage that cannot be found is that of the very last transaction in the write-ahead log,
+ * which looks like a write torn by a crash and is dropped as such.
+ *
+ * @module
+ */
+
+export { SqliteNodeStorage, type SqliteStorageOptions } from "./node_storage.ts";
+export { SqliteRaftStorage, VALUE_BYTES_MAX } from "./region_storage.ts";
+export { INDEX_MAX, SLOT_MAX } from "./schema.ts";
+export type { WalScan } from "./wal.ts";

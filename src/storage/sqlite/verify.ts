@@ -1,0 +1,184 @@
+/**
+ * What is checked when a database is opened: every row's checksum, and that the log of every region
+ * follows its truncated index without a gap up to the last index that was written, with terms that
+ * do not decrease. Rows are read one at a time, so memory is bounded by the caches they fill.
+ *
+ * @module
+ */
+
+import type { RaftLogEntry } from "../../raft/mod.ts";
+import { StorageError } from "../errors.ts";
+import type { RegionState } from "../region_state.ts";
+import { CORRUPT_ADVICE, type Database, type SqlValue } from "./database.ts";
+import { LogCache } from "./log_cache.ts";
+import {
+  decodeEntry,
+  decodeRegion,
+  REGION_COLUMNS,
+  type RegionRow,
+  snapshotChecksum,
+} from "./rows.ts";
+import { KEY_INDEX_SQL, KEY_SLOT_SQL, SLOT_MAX } from "./schema.ts";
+
+/** A region as it was found on disk. */
+export interface LoadedRegion extends RegionRow {
+  /** The tail of its log. */
+  readonly cache: LogCache;
+  /** The first row that may exist: below the log when a compaction has rows left to delete. */
+  readonly lowestRow: number;
+  /** The stored snapshot has no data, as far as anybody needs to know without reading it. */
+  readonly snapshotEmpty: boolean;
+}
+
+/** A region while its rows are being read. */
+interface Progress extends RegionRow {
+  readonly cache: LogCache;
+  lowestRow: number;
+  snapshotEmpty: boolean;
+  lastIndex: number;
+  lastTerm: number;
+}
+
+/**
+ * Reads and checks all regions of `database`, whose path `place` names in errors.
+ *
+ * @throws StorageError `STORAGE_CORRUPT` saying which row is wrong and how.
+ */
+export function loadRegions(
+  database: Database,
+  cacheBytesMax: number,
+  place: string,
+): LoadedRegion[] {
+  const regions = new Map<number, Progress>();
+  for (const row of database.prepare(`SELECT ${REGION_COLUMNS} FROM raft_state`).iterate()) {
+    const region = checkRegion(row, place);
+    regions.set(region.slot, region);
+  }
+  checkEntries(database, regions, cacheBytesMax, place);
+  checkSnapshots(database, regions, place);
+  for (const region of regions.values()) checkEnd(region, place);
+  return [...regions.values()];
+}
+
+function checkRegion(row: SqlValue[], place: string): Progress {
+  const decoded = decodeRegion(row);
+  if (decoded === undefined) {
+    corrupt(place, `the row of region ${row[1]} (slot ${row[0]}) in raft_state fails its checksum`);
+  }
+  const { regionId, state } = decoded;
+  checkState(regionId, state, place);
+  return {
+    ...decoded,
+    cache: new LogCache(state.truncatedIndex + 1),
+    lowestRow: state.truncatedIndex + 1,
+    snapshotEmpty: true,
+    lastIndex: state.truncatedIndex,
+    lastTerm: state.truncatedTerm,
+  };
+}
+
+function checkState(regionId: number, state: RegionState, place: string): void {
+  const { hardState: { commitIndex }, truncatedIndex, lastIndex, confStateIndex } = state;
+  const within = (name: string, index: number, low: number): void => {
+    if (index >= low && index <= lastIndex) return;
+    corrupt(
+      place,
+      `region ${regionId} has a ${name} of ${index}, which must lie from ${low} to its last ` +
+        `index ${lastIndex}`,
+    );
+  };
+  within("truncated index", truncatedIndex, 0);
+  within("commit index", commitIndex, truncatedIndex);
+  within("configuration index", confStateIndex, 0);
+  if (state.snapshot !== undefined) {
+    within("snapshot index", state.snapshot.index, truncatedIndex);
+  }
+}
+
+function checkEntries(
+  database: Database,
+  regions: Map<number, Progress>,
+  cacheBytesMax: number,
+  place: string,
+): void {
+  const rows = database.prepare(
+    `SELECT ${KEY_INDEX_SQL}, term, type, command, context, checksum, ${KEY_SLOT_SQL} ` +
+      "FROM raft_log ORDER BY key",
+  );
+  for (const row of rows.iterate()) {
+    const [index, slot] = [row[0] as number, row[6] as number];
+    const region = slot <= SLOT_MAX ? regions.get(slot) : undefined;
+    if (region === undefined) {
+      corrupt(place, `raft_log has a row of index ${index} for the unknown slot ${slot}`);
+    }
+    if (index <= region.state.truncatedIndex) {
+      region.lowestRow = Math.min(region.lowestRow, index);
+    } else {
+      checkEntry(region, index, decodeEntry(region.regionId, row), place);
+      region.cache.evict(cacheBytesMax, index);
+    }
+  }
+}
+
+function checkEntry(
+  region: Progress,
+  index: number,
+  entry: RaftLogEntry | undefined,
+  place: string,
+): void {
+  const { regionId, lastIndex, lastTerm } = region;
+  if (index !== lastIndex + 1) {
+    corrupt(
+      place,
+      `the log of region ${regionId} has a gap: index ${index} follows ${lastIndex} in raft_log`,
+    );
+  }
+  if (entry === undefined) {
+    corrupt(place, `the row of region ${regionId}, index ${index} in raft_log fails its checksum`);
+  }
+  if (entry.term < lastTerm) {
+    corrupt(
+      place,
+      `the log of region ${regionId} has term ${entry.term} at index ${index} after term ` +
+        `${lastTerm}: terms never decrease`,
+    );
+  }
+  region.cache.push(entry);
+  region.lastIndex = index;
+  region.lastTerm = entry.term;
+}
+
+function checkSnapshots(database: Database, regions: Map<number, Progress>, place: string): void {
+  const row = database.prepare('SELECT "index", data, checksum FROM raft_snapshot WHERE slot = ?');
+  for (const region of regions.values()) {
+    const { slot, regionId, state: { snapshot } } = region;
+    if (snapshot === undefined) continue;
+    const found = row.first(slot);
+    if (found === undefined || found[0] !== snapshot.index) {
+      corrupt(place, `the snapshot of region ${regionId}, index ${snapshot.index}, is missing`);
+    }
+    const data = found[1] as Uint8Array;
+    if (snapshotChecksum(regionId, snapshot.index, data) !== found[2]) {
+      corrupt(
+        place,
+        `the snapshot of region ${regionId}, index ${snapshot.index}, fails its checksum`,
+      );
+    }
+    region.snapshotEmpty = data.length === 0;
+  }
+}
+
+function checkEnd(region: Progress, place: string): void {
+  const { regionId, state, lastIndex, lastTerm } = region;
+  if (lastIndex !== state.lastIndex || lastTerm !== state.lastTerm) {
+    corrupt(
+      place,
+      `the log of region ${regionId} ends at index ${lastIndex} of term ${lastTerm} in raft_log, ` +
+        `but was written up to index ${state.lastIndex} of term ${state.lastTerm}`,
+    );
+  }
+}
+
+function corrupt(place: string, found: string): never {
+  throw new StorageError("STORAGE_CORRUPT", `In ${place}, ${found}; ${CORRUPT_ADVICE}`);
+}
