@@ -82,7 +82,9 @@ export class OutgoingLink {
       this.write(this.queue.takeFrame(limit));
     }
     if (this.queue.relaxed) this.fullReported = false;
-    if (this.state === "draining" && this.queue.length === 0) this.attempt?.call.end();
+    if (this.state === "draining" && this.queue.length === 0 && this.outstanding.size === 0) {
+      this.attempt?.call.end();
+    }
   }
 
   /** Closes at once; what waits is dropped. */
@@ -219,7 +221,7 @@ export class OutgoingLink {
     if (!this.outstanding.delete(frame)) return;
     this.outstandingBytes -= frame.bytes;
     this.context.reportSnapshots(this.nodeId, frame.items, true);
-    if (this.queue.length > 0) this.flush();
+    if (this.queue.length > 0 || this.state === "draining") this.context.flushLater(this);
   }
 
   /** The attempt failed, or the connection it became broke. */
