@@ -69,7 +69,8 @@ export class Peer {
   readonly #applies: ApplyQueue;
   readonly #forwarded = new ForwardedProposals();
   #basic: BasicStatus;
-  #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: 0 };
+  /** What `leaderState` said last; it is said at the first call in any case. */
+  #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: -1 };
   /** The highest term among applied entries. */
   #appliedTerm = 0;
   #diskHangs = false;

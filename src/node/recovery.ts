@@ -38,16 +38,19 @@ export async function openRegion(
   storage: NodeStorage,
   region: RegionRecovery,
 ): Promise<RaftStorage> {
-  const { regionId, peerId, members, join } = region;
+  const { regionId, peerId } = region;
   const existing = storage.region(regionId);
-  if (existing !== undefined) {
-    if (existing.peerId === peerId) return existing;
-    throw new RecoveryError(
-      `region ${regionId} on disk belongs to peer ${existing.peerId}, not to ${peerId}: ` +
-        "peer ids are never used again; start with the old id, or with an empty data folder",
-    );
-  }
-  if (join) return await storage.createRegion({ regionId, peerId });
+  if (existing === undefined) return await enterInitialTerm(await createRegion(storage, region));
+  if (existing.peerId === peerId) return await enterInitialTerm(existing);
+  throw new RecoveryError(
+    `region ${regionId} on disk belongs to peer ${existing.peerId}, not to ${peerId}: ` +
+      "peer ids are never used again; start with the old id, or with an empty data folder",
+  );
+}
+
+function createRegion(storage: NodeStorage, region: RegionRecovery): Promise<RaftStorage> {
+  const { regionId, peerId, members, join } = region;
+  if (join) return storage.createRegion({ regionId, peerId });
   if (!members.some((member) => member.peerId === peerId)) {
     throw new RecoveryError(
       `peer ${peerId} is not among the first members of region ${regionId}: ` +
@@ -56,7 +59,16 @@ export async function openRegion(
   }
   const confState = createConfState({ voters: members.map((member) => member.peerId) });
   const initial = { index: INITIAL_INDEX, term: INITIAL_TERM, confState };
-  return await storage.createRegion({ regionId, peerId, initial });
+  return storage.createRegion({ regionId, peerId, initial });
+}
+
+/** No replica is in an earlier term than an entry of its log: the first leader leads term 2. */
+async function enterInitialTerm(storage: RaftStorage): Promise<RaftStorage> {
+  const { hardState } = storage.initialState();
+  if (hardState.currentTerm < INITIAL_TERM && storage.firstIndex() > INITIAL_INDEX) {
+    await storage.append({ hardState: { ...hardState, currentTerm: INITIAL_TERM } });
+  }
+  return storage;
 }
 
 /**
