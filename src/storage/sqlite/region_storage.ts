@@ -26,11 +26,11 @@ import {
   reportedHardState,
   snapshotMetadata,
 } from "../region_state.ts";
-import {
-  type GroupCommitter,
-  type GroupMember,
-  type RegionWrite,
-  type WriteGroup,
+import type {
+  GroupCommitter,
+  GroupMember,
+  RegionWrite,
+  WriteGroup,
 } from "./group_commit.ts";
 import type { LogCache } from "./log_cache.ts";
 import type { LogReader } from "./reader.ts";

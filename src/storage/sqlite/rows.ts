@@ -6,12 +6,12 @@
  */
 
 import { crc32 } from "node:zlib";
-import {
-  type ConfState,
-  type EntryType,
-  type PeerId,
-  type RaftLogEntry,
-  type SnapshotMetadata,
+import type {
+  ConfState,
+  EntryType,
+  PeerId,
+  RaftLogEntry,
+  SnapshotMetadata,
 } from "../../raft/mod.ts";
 import type { NodeIdentity } from "../contract.ts";
 import type { RegionState } from "../region_state.ts";
