@@ -80,6 +80,18 @@ export class SendQueue {
     return { items, messageBytes, bytes };
   }
 
+  /** Takes out what is larger than `messageBytesMax`, to be dropped. */
+  removeLarger(messageBytesMax: number): readonly RegionMessage[] {
+    const removed: RegionMessage[] = [];
+    const { items, messageBytes, head } = this;
+    this.clear();
+    for (let i = head; i < items.length; i++) {
+      if (messageBytes[i]! > messageBytesMax) removed.push(items[i]!);
+      else this.push(items[i]!, messageBytes[i]!);
+    }
+    return removed;
+  }
+
   /** Takes everything, to be dropped. */
   clear(): readonly RegionMessage[] {
     const items = this.head === 0 ? this.items : this.items.slice(this.head);

@@ -13,6 +13,7 @@ import { decodeWelcome, encodeHello, frameItemSize, messageWireSize } from "../.
 import type { RegionMessage } from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
 import { type OutgoingFrame, SendQueue, writeFrame } from "../send_queue.ts";
+import { Backoff } from "./backoff.ts";
 import { channelCredentials, channelOptions, DELIVER_PATH, passBytes } from "./channel.ts";
 import type { Context } from "./context.ts";
 import { PROTOCOL_VERSION } from "./options.ts";
@@ -38,7 +39,7 @@ export class OutgoingLink {
   private state: State = "idle";
   private attempt: Attempt | undefined;
   private timer: Timer | undefined;
-  private failures = 0;
+  private readonly backoff: Backoff;
   private connectedAtMs = 0;
   /** The largest message the receiver takes. */
   private messageBytesMax: number;
@@ -55,7 +56,9 @@ export class OutgoingLink {
     this.nodeId = nodeId;
     this.address = address;
     this.messageBytesMax = context.options.messageBytesMax;
-    this.queue = new SendQueue(context.options.queueBytesMax, context.options.queueMessagesMax);
+    const { queueBytesMax, queueMessagesMax, backoffMs, backoffMsMax, random } = context.options;
+    this.queue = new SendQueue(queueBytesMax, queueMessagesMax);
+    this.backoff = new Backoff(backoffMs, backoffMsMax, random);
   }
 
   /** Queues messages, to leave at the end of the turn. */
@@ -119,8 +122,7 @@ export class OutgoingLink {
       return;
     }
     if (messageBytes > this.messageBytesMax) {
-      const reason = `it has ${messageBytes} bytes, at most ${this.messageBytesMax} are taken`;
-      this.drop(item, "droppedOversized", reason);
+      this.dropOversized(item);
     } else if (this.state !== "connected" && this.state !== "connecting") {
       this.context.counters.droppedUnreachable++;
       this.context.reportSnapshot(this.nodeId, item, false);
@@ -129,6 +131,10 @@ export class OutgoingLink {
       if (!this.fullReported) this.context.reportUnreachable(this.nodeId);
       this.fullReported = true;
     }
+  }
+
+  private dropOversized(item: RegionMessage): void {
+    this.drop(item, "droppedOversized", `it has more than ${this.messageBytesMax} bytes`);
   }
 
   private drop(item: RegionMessage, counter: keyof TransportCounters, reason: string): void {
@@ -187,6 +193,7 @@ export class OutgoingLink {
       this.fail(attempt, `its answer cannot be read: ${(error as Error).message}`);
       return;
     }
+    for (const item of this.queue.removeLarger(this.messageBytesMax)) this.dropOversized(item);
     clearTimeout(this.timer);
     this.state = "connected";
     this.connectedAtMs = options.nowMs();
@@ -235,7 +242,7 @@ export class OutgoingLink {
     const lost = this.state === "connected";
     if (lost) counters.connectionsLost++;
     else counters.connectionsFailed++;
-    if (lost && options.nowMs() - this.connectedAtMs >= options.backoffMsMax) this.failures = 0;
+    if (lost) this.backoff.lost(options.nowMs() - this.connectedAtMs);
     this.state = "backoff";
     this.release();
     this.dropWaiting();
@@ -247,15 +254,7 @@ export class OutgoingLink {
         lost ? "is no longer reachable" : "cannot be reached"
       }: ${reason}`,
     );
-    this.timer = setTimeout(() => this.connect(), this.nextDelayMs());
-  }
-
-  /** Half of the delay is fixed, half is random, so that nodes do not return in step. */
-  private nextDelayMs(): number {
-    const { backoffMs, backoffMsMax, random } = this.context.options;
-    const delayMs = Math.min(backoffMsMax, backoffMs * 2 ** Math.min(this.failures, 30));
-    this.failures++;
-    return delayMs * (0.5 + 0.5 * random());
+    this.timer = setTimeout(() => this.connect(), this.backoff.next());
   }
 
   /** Gives up the attempt or connection; its later events find another one in its place. */

@@ -124,6 +124,13 @@ export class GrpcTransport implements Transport {
   }
 }
 
+/** What gRPC ends a call with when it cannot accept what came; the service uses none of these. */
+const REFUSED_BY_GRPC: ReadonlySet<grpc.status> = new Set([
+  grpc.status.RESOURCE_EXHAUSTED,
+  grpc.status.INTERNAL,
+  grpc.status.UNIMPLEMENTED,
+]);
+
 function bind(
   server: grpc.Server,
   address: string,
@@ -150,16 +157,12 @@ function observeStatus(
   incoming: IncomingStreams,
 ): grpc.ServerInterceptingCall {
   const sendStatus = call.sendStatus.bind(call);
+  let ended = false;
   call.sendStatus = (status) => {
-    if (
-      status.code === grpc.status.RESOURCE_EXHAUSTED || status.code === grpc.status.INTERNAL ||
-      status.code === grpc.status.UNIMPLEMENTED
-    ) {
-      incoming.refusedByGrpc(call.getPeer(), {
-        code: status.code,
-        details: status.details ?? "",
-      });
+    if (!ended && REFUSED_BY_GRPC.has(status.code)) {
+      incoming.refusedByGrpc(call.getPeer(), { code: status.code, details: status.details ?? "" });
     }
+    ended = true;
     sendStatus(status);
   };
   return new grpc.ServerInterceptingCall(call);
