@@ -39,6 +39,7 @@ import type {
   RangeResponse,
   StatusResponse,
 } from "./messages.ts";
+import { EtcdStatus } from "./status_errors.ts";
 
 /** Certificates in PEM for a connection over TLS. */
 export interface EtcdClientTls {
@@ -297,6 +298,13 @@ function toEtcdError(error: grpc.ServiceError, endpoint: string, write: boolean)
   });
 }
 
+/** What etcd answers, when unavailable, only to requests that it did not take. */
+const NEVER_TAKEN: readonly string[] = [
+  EtcdStatus.noLeader.details,
+  EtcdStatus.notLeader.details,
+  EtcdStatus.leaderChanged.details,
+];
+
 /** Statuses that a server gives before it does anything, or that no server gave at all. */
 function isNeverTaken(status: number, details: string): boolean {
   switch (status) {
@@ -311,8 +319,7 @@ function isNeverTaken(status: number, details: string): boolean {
     case GrpcStatus.UNAUTHENTICATED:
       return true;
     case GrpcStatus.UNAVAILABLE:
-      return details === "etcdserver: no leader" || details === "etcdserver: not leader" ||
-        details.startsWith("No connection established");
+      return NEVER_TAKEN.includes(details) || details.startsWith("No connection established");
     default:
       return false;
   }

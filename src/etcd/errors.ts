@@ -1,5 +1,5 @@
 /**
- * What the client of the etcd API throws.
+ * What the server and the client of the etcd API throw.
  *
  * @module
  */
@@ -40,5 +40,12 @@ export class EtcdError extends RaftError {
     this.endpoint = facts.endpoint;
     this.mayHaveTakenEffect = facts.mayHaveTakenEffect;
     this.retryable = facts.retryable;
+  }
+}
+
+/** The server cannot listen on its address; `cause` says why. */
+export class ListenError extends RaftError {
+  constructor(address: string, cause: Error) {
+    super("LISTEN", `Cannot listen on ${address}: ${cause.message}`, { cause });
   }
 }

@@ -5,6 +5,12 @@
  */
 
 export * from "./client.ts";
+export * from "./codec.ts";
 export * from "./errors.ts";
 export * from "./grpc_status.ts";
+export { clusterIdNumber } from "./handlers.ts";
 export * from "./messages.ts";
+export { EtcdServer } from "./server.ts";
+export * from "./server_options.ts";
+export { ETCD_SERVICES, methodPath, type MethodShape } from "./services.ts";
+export { EtcdStatus, type StatusError } from "./status_errors.ts";

@@ -24,6 +24,8 @@ const WRITER_BYTES_INITIAL = 4 * 1024;
 /** A buffer that grew beyond this is given back after the message it grew for. */
 const WRITER_BYTES_KEPT_MAX = 1024 * 1024;
 
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
+
 const textDecoder = new TextDecoder("utf-8", { fatal: true });
 const textEncoder = new TextEncoder();
 
@@ -126,7 +128,8 @@ export class ProtoReader {
 
   /** An unsigned 64-bit integer, exact. */
   unsigned(): bigint {
-    return BigInt.asUintN(64, this.bigint());
+    const small = this.#smallVarint();
+    return small >= 0 ? BigInt(small) : BigInt.asUintN(64, this.bigint());
   }
 
   /** Passes over the field of `tag`. @throws KvDecodeError on groups and unknown wire types. */
@@ -217,13 +220,6 @@ export class ProtoWriter {
     if (value.length > 0) this.element(tag, value);
   }
 
-  /** Fields that were encoded before. */
-  raw(fields: Uint8Array): void {
-    this.#reserve(fields.length);
-    this.#position -= fields.length;
-    this.#buffer.set(fields, this.#position);
-  }
-
   /** An element of a repeated bytes field: written even when empty. */
   element(tag: number, value: Uint8Array): void {
     this.#reserve(value.length + 10);
@@ -272,6 +268,7 @@ export class ProtoWriter {
   /** A signed or unsigned 64-bit field; 0 is left out. @throws KvEncodeError beyond 64 bits. */
   bigint(tag: number, value: bigint): void {
     if (value === 0n) return;
+    if (value > 0n && value <= SAFE_MAX) return this.number(tag, Number(value));
     if (BigInt.asIntN(64, value) !== value && BigInt.asUintN(64, value) !== value) {
       this.reset();
       throw new KvEncodeError(`Cannot encode field ${tag >>> 3}: ${value} is beyond 64 bits`);

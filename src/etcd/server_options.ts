@@ -1,0 +1,129 @@
+/**
+ * What an etcd server is made of, and what it asks of the node and of the store: small enough for a
+ * test to stand in for either.
+ *
+ * @module
+ */
+
+import type { KvResult, RangeRequest, RangeResult } from "../kv/mod.ts";
+import { ConfigError } from "../raft/mod.ts";
+
+/** What the server reads of a node's state. */
+export interface ReplicatedNodeStatus {
+  readonly nodeId: number;
+  readonly peerId: number;
+  /** The node of the leader, or 0 when none is known. */
+  readonly leaderNodeId: number;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly lastApplied: number;
+  /** The peers without a vote. */
+  readonly learners: readonly number[];
+}
+
+/** How long a call on the node may take. */
+export interface ReplicatedNodeCall {
+  readonly deadlineMs?: number;
+}
+
+/** A node that replicates the store's commands; `Node` is one. */
+export interface ReplicatedNode {
+  /** Replicates a command and resolves once the local store has applied it. */
+  propose(
+    command: Uint8Array,
+    options?: ReplicatedNodeCall,
+  ): Promise<{ readonly term: number; readonly result: KvResult }>;
+  /** Resolves once the local store holds everything acknowledged before the call. */
+  read(options?: ReplicatedNodeCall): Promise<unknown>;
+  /** The node's state. */
+  status(): ReplicatedNodeStatus;
+}
+
+/** A store to read from; `KvStore` is one. */
+export interface ReadableStore {
+  readonly revision: number;
+  /** @throws KvReadError when the revision asked for cannot be read */
+  range(request: RangeRequest): RangeResult;
+  /** Bytes of the store on disk, and in use. */
+  size(): { readonly bytes: number; readonly inUseBytes: number };
+}
+
+/** A member as the API shows it; its id there is the node's id. */
+export interface ClusterMember {
+  readonly nodeId: number;
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner?: boolean;
+}
+
+/** Certificates in PEM for serving over TLS. */
+export interface EtcdServerTls {
+  readonly certificate: string | Uint8Array;
+  readonly privateKey: string | Uint8Array;
+  /** When given, clients must show a certificate of these authorities. */
+  readonly clientCa?: string | Uint8Array;
+}
+
+/** What an `EtcdServer` is made of. */
+export interface EtcdServerOptions {
+  readonly node: ReplicatedNode;
+  readonly store: ReadableStore;
+  /** The cluster's id; the number in response headers is derived from it. */
+  readonly clusterId: string;
+  /** The members, as they are now. */
+  readonly members: () => readonly ClusterMember[];
+  /** `host:port` to listen on; port 0 for any free one. */
+  readonly listen: string;
+  /** Certificates, or plaintext, which must be asked for. */
+  readonly tls: EtcdServerTls | "insecure";
+  /** The longest request that is replicated, in bytes. Default 1.5 MiB, as etcd. */
+  readonly requestBytesMax?: number;
+  /** How long a request may take when its client sets no earlier deadline. Default 7,000. */
+  readonly requestTimeoutMs?: number;
+  /** How many operations a transaction may have. Default 128, as etcd. */
+  readonly txnOperationsMax?: number;
+  /** How long calls under way may go on when the server closes. Default 500. */
+  readonly closeGraceMs?: number;
+  /** What `Status` reports. Default {@linkcode SERVER_VERSION}. */
+  readonly version?: string;
+}
+
+/** The version of the etcd API that is served, with our own behind it. */
+export const SERVER_VERSION = "3.5.0+flaredb.0.1.0";
+
+/** Frames may be this much longer than the longest request, as in etcd. */
+export const FRAME_OVERHEAD_BYTES = 512 * 1024;
+
+/** The options with their defaults. */
+export type CheckedServerOptions = Required<EtcdServerOptions>;
+
+/** Fills in defaults. @throws ConfigError when a limit is not a positive integer */
+export function checkServerOptions(options: EtcdServerOptions): CheckedServerOptions {
+  const checked: CheckedServerOptions = {
+    ...options,
+    requestBytesMax: options.requestBytesMax ?? 1.5 * 1024 * 1024,
+    requestTimeoutMs: options.requestTimeoutMs ?? 7_000,
+    txnOperationsMax: options.txnOperationsMax ?? 128,
+    closeGraceMs: options.closeGraceMs ?? 500,
+    version: options.version ?? SERVER_VERSION,
+  };
+  const limits = [
+    "requestBytesMax",
+    "requestTimeoutMs",
+    "txnOperationsMax",
+    "closeGraceMs",
+  ] as const;
+  for (const name of limits) {
+    if (Number.isSafeInteger(checked[name]) && checked[name] > 0) continue;
+    throw new ConfigError(
+      `Cannot create server as ${name} must be a positive integer: found ${checked[name]}`,
+    );
+  }
+  if (!/:\d+$/.test(options.listen)) {
+    throw new ConfigError(
+      `Cannot create server as listen must be host:port: found ${JSON.stringify(options.listen)}`,
+    );
+  }
+  return checked;
+}

@@ -1,0 +1,120 @@
+/**
+ * What the server answers when it cannot do what was asked: etcd's texts with etcd's codes, from
+ * failures of the store and errors of the node.
+ *
+ * @module
+ */
+
+import { type KvFailure, KvReadError } from "../kv/mod.ts";
+import { RaftError } from "../raft/mod.ts";
+import { GrpcStatus } from "./grpc_status.ts";
+
+/** A gRPC status that is not OK. */
+export interface StatusError {
+  readonly code: number;
+  readonly details: string;
+}
+
+function invalid(details: string): StatusError {
+  return { code: GrpcStatus.INVALID_ARGUMENT, details };
+}
+
+function unavailable(details: string): StatusError {
+  return { code: GrpcStatus.UNAVAILABLE, details };
+}
+
+/** The statuses of etcd that this server gives. */
+export const EtcdStatus = {
+  keyNotProvided: invalid("etcdserver: key is not provided"),
+  keyNotFound: invalid("etcdserver: key not found"),
+  valueProvided: invalid("etcdserver: value is provided"),
+  leaseProvided: invalid("etcdserver: lease is provided"),
+  tooManyOperations: invalid("etcdserver: too many operations in txn request"),
+  duplicateKey: invalid("etcdserver: duplicate key given in txn request"),
+  invalidSortOption: invalid("etcdserver: invalid sort option"),
+  requestTooLarge: invalid("etcdserver: request is too large"),
+  leaseNotFound: {
+    code: GrpcStatus.NOT_FOUND,
+    details: "etcdserver: requested lease not found",
+  },
+  compacted: {
+    code: GrpcStatus.OUT_OF_RANGE,
+    details: "etcdserver: mvcc: required revision has been compacted",
+  },
+  futureRevision: {
+    code: GrpcStatus.OUT_OF_RANGE,
+    details: "etcdserver: mvcc: required revision is a future revision",
+  },
+  tooManyRequests: {
+    code: GrpcStatus.RESOURCE_EXHAUSTED,
+    details: "etcdserver: too many requests",
+  },
+  noLeader: unavailable("etcdserver: no leader"),
+  notLeader: unavailable("etcdserver: not leader"),
+  leaderChanged: unavailable("etcdserver: leader changed"),
+  timedOut: unavailable("etcdserver: request timed out"),
+  stopped: unavailable("etcdserver: server stopped"),
+  cancelled: { code: GrpcStatus.CANCELLED, details: "etcdserver: request canceled" },
+} as const satisfies Record<string, StatusError>;
+
+/** What a command that the store refused is answered with. */
+export function statusOfFailure(failure: KvFailure): StatusError {
+  switch (failure.reason) {
+    case "key-not-provided":
+      return EtcdStatus.keyNotProvided;
+    case "key-not-found":
+      return EtcdStatus.keyNotFound;
+    case "lease-not-found":
+      return EtcdStatus.leaseNotFound;
+    case "compacted":
+      return EtcdStatus.compacted;
+    case "future-revision":
+      return EtcdStatus.futureRevision;
+    case "malformed-command":
+    case "unknown-command":
+    case "unknown-command-version":
+      return { code: GrpcStatus.INTERNAL, details: `etcdserver: ${failure.message}` };
+  }
+}
+
+/**
+ * What an error of a proposal, a barrier or a read is answered with.
+ *
+ * @param knowsLeader whether the member knows a leader: without one, that is why it took too long.
+ */
+export function statusOfError(error: unknown, knowsLeader: () => boolean): StatusError {
+  if (error instanceof KvReadError) {
+    return error.reason === "compacted" ? EtcdStatus.compacted : EtcdStatus.futureRevision;
+  }
+  if (!(error instanceof RaftError)) return unknown(error);
+  switch (error.code) {
+    case "NOT_LEADER":
+      return EtcdStatus.notLeader;
+    case "DROPPED":
+    case "PROPOSAL_DROPPED":
+      return EtcdStatus.leaderChanged;
+    case "OVERLOADED":
+      return EtcdStatus.tooManyRequests;
+    case "COMMAND_TOO_LARGE":
+      return EtcdStatus.requestTooLarge;
+    case "TIMED_OUT":
+      return !mayHaveTakenEffect(error) && !knowsLeader()
+        ? EtcdStatus.noLeader
+        : EtcdStatus.timedOut;
+    case "CANCELLED":
+      return EtcdStatus.cancelled;
+    case "STOPPED":
+      return EtcdStatus.stopped;
+    default:
+      return unknown(error);
+  }
+}
+
+function mayHaveTakenEffect(error: RaftError): boolean {
+  return (error as { mayHaveTakenEffect?: unknown }).mayHaveTakenEffect !== false;
+}
+
+function unknown(error: unknown): StatusError {
+  const details = error instanceof Error ? error.message : String(error);
+  return { code: GrpcStatus.UNKNOWN, details: `etcdserver: ${details}` };
+}
