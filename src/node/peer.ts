@@ -313,11 +313,15 @@ export class Peer {
     this.#step(message, effects);
   }
 
-  /** Only the snapshot every first member starts from, that of the empty state, can be installed. */
+  /**
+   * Only the snapshot every first member starts from, that of the empty state, can be installed. The
+   * core ignores one that stands for what is committed here, but answers it.
+   */
   #canInstall(snapshot: Snapshot | undefined): boolean {
     if (snapshot === undefined) return true;
-    const initial = snapshot.metadata.index === INITIAL_INDEX && snapshot.data.length === 0;
-    return initial && this.lastApplied === 0;
+    const { index } = snapshot.metadata;
+    if (index <= this.#core.basicStatus().hardState.commitIndex) return true;
+    return index === INITIAL_INDEX && snapshot.data.length === 0 && this.lastApplied === 0;
   }
 
   #receiveForwarded(message: Message, effects: PeerEffects): void {

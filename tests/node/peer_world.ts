@@ -11,6 +11,7 @@ import assert from "node:assert/strict";
 import {
   type AppendWork,
   type ApplyWork,
+  INITIAL_TERM,
   Peer,
   type PeerEffects,
   type PeerEvent,
@@ -76,6 +77,8 @@ export class World {
   readonly #random: Random;
   readonly #committed = new Map<number, string>();
   #network: Message[] = [];
+  /** Messages that were delivered and may come again much later. */
+  readonly #old: Message[] = [];
   #cut = 0;
   #texts = 0;
   #acknowledgedIndex = 0;
@@ -89,6 +92,8 @@ export class World {
     const initial = { index: 1, term: 1, confState: createConfState({ voters: ids }) };
     for (const id of ids) {
       const storage = new MemoryStorage({ regionId: 1, peerId: id, initial });
+      const hardState = { currentTerm: INITIAL_TERM, votedFor: 0, commitIndex: 1 };
+      storage.append({ hardState }).catch((error) => this.#storageErrors.push(error));
       const machine = new ListMachine();
       this.places.push({ id, storage, machine, peer: undefined, appends: [], apply: undefined });
       this.start(this.places[id - 1]);
@@ -139,6 +144,10 @@ export class World {
       this.#cut = this.#random.below(this.places.length + 1);
     } else if (dice < 113 && this.#options.changeConfiguration) {
       this.#changeConfiguration(place);
+    } else if (dice < 116) {
+      this.#handle(place, [{ type: "campaign" }]);
+    } else if (dice < 119) {
+      this.#handle(place, [{ type: "transfer-leader", to: this.#pick(this.places).id }]);
     } else if (dice < 350) {
       this.completeAppend(place);
     } else if (dice < 500) {
@@ -218,11 +227,18 @@ export class World {
     const at = this.#random.below(Math.min(this.#network.length, 8));
     const message = this.#network[at];
     const dice = this.#random.below(1000);
-    if (dice < repeat) this.#count("repeated");
-    else this.#network.splice(at, 1);
+    if (dice < repeat) this.#repeatLater(message);
+    this.#network.splice(at, 1);
     const cut = this.#cut !== 0 && (message.to === this.#cut) !== (message.from === this.#cut);
     if (cut || dice > 1000 - lose) return this.#count("lost");
     this.#handle(this.places[message.to - 1], [{ type: "messages", messages: [message] }]);
+  }
+
+  #repeatLater(message: Message): void {
+    this.#count("repeated");
+    this.#network.push(message);
+    this.#old.push(message);
+    this.#network.push(this.#pick(this.#old));
   }
 
   #handle(place: Place, events: PeerEvent[]): void {
@@ -235,8 +251,13 @@ export class World {
     }
     const effects = place.peer.handle(events, this.now);
     if (effects.failure !== undefined) throw effects.failure;
+    for (const { index } of effects.readable) assert.ok(place.machine.lastApplied() >= index);
     this.#record(place, effects);
     this.#network.push(...effects.messages);
+    for (const { type, to } of effects.messages) {
+      if (type !== "snapshot" || place.peer.state !== "leader") continue;
+      this.#handle(place, [{ type: "snapshot-sent", peerId: to, ok: this.#random.below(2) === 0 }]);
+    }
     place.appends.push(...effects.appends);
     if (effects.apply !== undefined) {
       assert.equal(place.apply, undefined);
