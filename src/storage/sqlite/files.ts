@@ -68,9 +68,11 @@ export function openDatabaseFile(
   const path = join(directory, DATABASE_FILE);
   return withStorageErrors(`open ${path}`, () => {
     const walScan = checkWal(path);
-    inspect(path, identity);
+    const version = inspect(path, identity);
     const database = openDatabase(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
     try {
+      // Takes effect only before the first table; lets space go back to the file system later.
+      if (version === 0) database.prepare("PRAGMA auto_vacuum = INCREMENTAL").all();
       configure(database);
       createTables(database, identity);
       syncDirectory(directory);
@@ -108,13 +110,14 @@ function databasePages(path: string): number {
   return new DataView(header.buffer).getUint32(28);
 }
 
-/** Checks whose database it is through a connection that cannot write. */
-function inspect(path: string, identity: NodeIdentity): void {
-  if (databasePages(path) === 0) return;
+/** Checks whose database it is through a connection that cannot write; returns its version, 0 when it is new. */
+function inspect(path: string, identity: NodeIdentity): number {
+  if (databasePages(path) === 0) return 0;
   const database = openDatabase(path, { readOnly: true });
   try {
     const version = readVersion(database, path);
     if (version > 0) checkOwner(database, version, identity, path);
+    return version;
   } finally {
     database.close();
   }
@@ -173,8 +176,6 @@ function checkOwner(
 
 function configure(database: Database): void {
   const pragma = (text: string): void => void database.prepare(`PRAGMA ${text}`).all();
-  // Takes effect only before the first table; lets space go back to the file system later.
-  pragma("auto_vacuum = INCREMENTAL");
   const mode = database.prepare("PRAGMA journal_mode = WAL").first()?.[0];
   if (mode !== "wal") {
     throw new StorageError(

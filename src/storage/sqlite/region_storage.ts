@@ -26,12 +26,7 @@ import {
   reportedHardState,
   snapshotMetadata,
 } from "../region_state.ts";
-import type {
-  GroupCommitter,
-  GroupMember,
-  RegionWrite,
-  WriteGroup,
-} from "./group_commit.ts";
+import type { GroupCommitter, GroupMember, RegionWrite, WriteGroup } from "./group_commit.ts";
 import type { LogCache } from "./log_cache.ts";
 import type { LogReader } from "./reader.ts";
 import { INDEX_MAX } from "./schema.ts";

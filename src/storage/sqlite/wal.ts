@@ -88,6 +88,8 @@ class WalReader {
   /** The stored checksum of the frame (or header) before the next one. */
   #seed0 = 0;
   #seed1 = 0;
+  /** Whether the frame before the next one (or the header) is of the current generation. */
+  #previousCurrent = true;
   /** The result of the last {@linkcode WalReader.#sum}. */
   #sum0 = 0;
   #sum1 = 0;
@@ -172,22 +174,24 @@ class WalReader {
     const view = this.#view;
     const page = view.getUint32(at);
     let commit = view.getUint32(at + 4);
-    const current = view.getUint32(at + 8) === this.#salt1 &&
-      view.getUint32(at + 12) === this.#salt2;
     const stored0 = view.getUint32(at + 16) | 0;
     const stored1 = view.getUint32(at + 20) | 0;
-    let intact = false;
-    if (current && page > 0) {
-      const matches = (): boolean => {
-        this.#sum(this.#seed0, this.#seed1, at, 8);
-        this.#sum(this.#sum0, this.#sum1, at + FRAME_HEADER_BYTES, this.#pageBytes);
-        return this.#sum0 === stored0 && this.#sum1 === stored1;
-      };
-      intact = matches();
-      if (!intact && commit === 0) commit = this.#lostCommit(at, pages, matches);
-    }
+    const matches = (): boolean => {
+      this.#sum(this.#seed0, this.#seed1, at, 8);
+      this.#sum(this.#sum0, this.#sum1, at + FRAME_HEADER_BYTES, this.#pageBytes);
+      return this.#sum0 === stored0 && this.#sum1 === stored1;
+    };
+    const salted = view.getUint32(at + 8) === this.#salt1 &&
+      view.getUint32(at + 12) === this.#salt2;
+    // The checksum does not cover the salts: where it continues that of a current frame, wrong
+    // salts are damage and not the sign of an older generation.
+    const summed = page > 0 && (salted || this.#previousCurrent) && matches();
+    const intact = salted && summed;
+    const current = salted || summed;
+    if (salted && !intact && commit === 0) commit = this.#lostCommit(at, pages, matches);
     this.#seed0 = stored0;
     this.#seed1 = stored1;
+    this.#previousCurrent = current;
     return { number, offset, page, current, intact, commit };
   }
 
