@@ -22,8 +22,9 @@ export interface TransportHandler {
   /** Messages for `nodeId` were dropped, or its connection broke. At most one call a break or a full queue. */
   unreachable(nodeId: number): void;
   /**
-   * How the transfer of a snapshot ended, as far as the sender can tell: `ok` says that it has left
-   * this node, not that it arrived. Called once for each `snapshot` message that was sent.
+   * How the transfer of a snapshot ended, as far as the sender can tell: `ok` says that it reached
+   * the other node, not that it was installed. Called once for each `snapshot` message that was
+   * sent, unless the transport is closed before.
    */
   snapshotSent(nodeId: number, regionId: number, peerId: PeerId, ok: boolean): void;
 }

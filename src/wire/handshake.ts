@@ -1,6 +1,6 @@
 /**
- * The opening of a stream between two nodes as bytes: `Frame.hello` and `Reply.welcome` in
- * `proto/raft_service.proto`. What the values mean is the transport's business.
+ * What opens a stream between two nodes, and what comes back on it, as bytes: `Frame.hello` and
+ * `Reply` in `proto/raft_service.proto`. What the values mean is the transport's business.
  *
  * @module
  */
@@ -39,6 +39,15 @@ export interface Welcome {
   readonly features: readonly string[];
   /** The largest message the listener takes, in bytes; 0 when it does not say. */
   readonly messageBytesMax: number;
+  /** Bytes of frames that may be under way before `receivedBytes` confirms some; 0: no limit. */
+  readonly windowBytes: number;
+}
+
+/** What a listener sends: its consent first, then how far it has come. */
+export interface Reply {
+  readonly welcome: Welcome | undefined;
+  /** Bytes of all frames after the hello that the listener is done with; undefined when it does not say. */
+  readonly receivedBytes: number | undefined;
 }
 
 const TAG_EMBEDDED = 0x0a;
@@ -74,7 +83,7 @@ export function encodeHello(hello: Hello): Uint8Array {
  * @throws WireError when it is no hello, or holds messages too.
  */
 export function decodeHello(bytes: Uint8Array): Hello {
-  const reader = openEmbedded(bytes, "Frame.hello", 2);
+  const reader = openHello(bytes);
   let protocolVersion = 0;
   let clusterId = "";
   let fromNode = 0;
@@ -116,27 +125,66 @@ export function encodeWelcome(welcome: Welcome): Uint8Array {
   const size = uintFieldSize("Welcome.protocol_version", welcome.protocolVersion) +
     uintFieldSize("Welcome.node", welcome.node) +
     featuresSize(features) +
-    uintFieldSize("Welcome.message_bytes_max", welcome.messageBytesMax);
+    uintFieldSize("Welcome.message_bytes_max", welcome.messageBytesMax) +
+    uintFieldSize("Welcome.window_bytes", welcome.windowBytes);
   const bytes = new Uint8Array(lengthFieldSize(size));
   let position = writeLength(bytes, 0, TAG_EMBEDDED, size);
   position = writeUintField(bytes, position, 0x08, welcome.protocolVersion);
   position = writeUintField(bytes, position, 0x10, welcome.node);
   for (const feature of features) position = writeBytesField(bytes, position, 0x1a, feature);
-  writeUintField(bytes, position, 0x20, welcome.messageBytesMax);
+  position = writeUintField(bytes, position, 0x20, welcome.messageBytesMax);
+  writeUintField(bytes, position, 0x28, welcome.windowBytes);
   return bytes;
 }
 
 /**
- * Decodes a listener's reply to a hello.
+ * Encodes how far a listener has come.
  *
- * @throws WireError when it is no welcome.
+ * @throws WireError when `receivedBytes` is no integer from 0 to 2^53-1.
  */
-export function decodeWelcome(bytes: Uint8Array): Welcome {
-  const reader = openEmbedded(bytes, "Reply.welcome", 1);
+export function encodeReceived(receivedBytes: number): Uint8Array {
+  const bytes = new Uint8Array(uintFieldSize("Reply.received_bytes", receivedBytes));
+  writeUintField(bytes, 0, 0x10, receivedBytes);
+  return bytes;
+}
+
+/**
+ * Decodes what a listener sent.
+ *
+ * @throws WireError when it cannot be read.
+ */
+export function decodeReply(bytes: Uint8Array): Reply {
+  const reader = new Reader(bytes);
+  let welcome: Welcome | undefined;
+  let receivedBytes: number | undefined;
+  while (reader.more()) {
+    const tag = reader.tag("Reply");
+    switch (tag) {
+      case TAG_EMBEDDED: {
+        if (welcome !== undefined) throw repeatedField("Reply.welcome");
+        const outer = reader.end;
+        reader.end = reader.lengthEnd("Reply.welcome");
+        welcome = readWelcome(reader);
+        reader.end = outer;
+        break;
+      }
+      case 0x10:
+        receivedBytes = reader.uint("Reply.received_bytes");
+        break;
+      default:
+        if (tag >>> 3 <= 2) throw wrongWireType("Reply", tag);
+        reader.skip(tag, "Reply");
+    }
+  }
+  return { welcome, receivedBytes };
+}
+
+function readWelcome(reader: Reader): Welcome {
   let protocolVersion = 0;
   let node = 0;
   const features: string[] = [];
   let messageBytesMax = 0;
+  let windowBytes = 0;
   while (reader.more()) {
     const tag = reader.tag("Welcome");
     switch (tag) {
@@ -152,39 +200,46 @@ export function decodeWelcome(bytes: Uint8Array): Welcome {
       case 0x20:
         messageBytesMax = reader.uint("Welcome.message_bytes_max");
         break;
+      case 0x28:
+        windowBytes = reader.uint("Welcome.window_bytes");
+        break;
       default:
-        if (tag >>> 3 <= 4) throw wrongWireType("Welcome", tag);
+        if (tag >>> 3 <= 5) throw wrongWireType("Welcome", tag);
         reader.skip(tag, "Welcome");
     }
   }
-  return { protocolVersion, node, features, messageBytesMax };
+  return { protocolVersion, node, features, messageBytesMax, windowBytes };
 }
 
-/** Finds field 1, a message, in `bytes`; fields up to `known` besides it are refused. */
-function openEmbedded(bytes: Uint8Array, field: string, known: number): Reader {
+/** Finds the hello in a frame; it must be alone. */
+function openHello(bytes: Uint8Array): Reader {
   const reader = new Reader(bytes);
-  let embedded: Reader | undefined;
+  let hello: Reader | undefined;
   while (reader.more()) {
-    const tag = reader.tag(field);
+    const tag = reader.tag("Frame.hello");
     if (tag === TAG_EMBEDDED) {
-      if (embedded !== undefined) throw repeatedField(field);
-      const end = reader.lengthEnd(field);
-      embedded = new Reader(bytes, reader.position, end);
+      if (hello !== undefined) throw repeatedField("Frame.hello");
+      const end = reader.lengthEnd("Frame.hello");
+      hello = new Reader(bytes, reader.position, end);
       reader.position = end;
-    } else if (tag >>> 3 <= known) {
+    } else if (tag >>> 3 <= 2) {
       throw new WireError(
         "WIRE_MALFORMED",
-        field,
-        `Cannot decode ${field} as it must be alone: found field ${tag >>> 3}`,
+        "Frame.hello",
+        `Cannot decode Frame.hello as it must be alone: found field ${tag >>> 3}`,
       );
     } else {
-      reader.skip(tag, field);
+      reader.skip(tag, "Frame.hello");
     }
   }
-  if (embedded === undefined) {
-    throw new WireError("WIRE_MALFORMED", field, `Cannot decode ${field} as it is missing`);
+  if (hello === undefined) {
+    throw new WireError(
+      "WIRE_MALFORMED",
+      "Frame.hello",
+      "Cannot decode Frame.hello as it is missing",
+    );
   }
-  return embedded;
+  return hello;
 }
 
 function encodeName(field: string, name: string): Uint8Array {

@@ -48,11 +48,13 @@ export {
 } from "./frame.ts";
 export {
   decodeHello,
-  decodeWelcome,
+  decodeReply,
   encodeHello,
+  encodeReceived,
   encodeWelcome,
   FEATURES_MAX,
   type Hello,
   NAME_BYTES_MAX,
+  type Reply,
   type Welcome,
 } from "./handshake.ts";

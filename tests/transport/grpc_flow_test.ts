@@ -58,14 +58,13 @@ test("while the receiver does not read, messages collect up to the limit, then a
     const server = new RawServer();
     try {
       const { transport, recorder } = await start(1, {
-        windowBytes: 100_000,
         queueBytesMax: 1_000_000,
         frameBytesMax: 200_000,
       });
       transport.addNode(2, await server.start());
       transport.send(2, [heartbeat(1)]);
       await until("the connection", () => server.frames.length === 1);
-      server.calls[0]!.pause();
+      server.pause();
       let sent = 1;
       await until("the full queue", () => {
         for (let i = 0; i < 20; i++) transport.send(2, [snapshot(1000)]);
@@ -73,11 +72,12 @@ test("while the receiver does not read, messages collect up to the limit, then a
         return transport.counters().droppedQueueFull > 0;
       });
       await until("the report", () => recorder.unreachableNodes.length > 0);
+      assert.ok(transport.counters().bytesSent < 400_000, "no more than the window and a frame");
       for (let i = 0; i < 100; i++) transport.send(2, [heartbeat(i)]);
       sent += 100;
       assert.deepEqual(recorder.unreachableNodes, [2], "once for the whole episode");
       const framesWhilePaused = transport.counters().framesSent;
-      server.calls[0]!.resume();
+      server.resume();
       const arrived = () => server.frames.flatMap((frame) => decodeFrame(frame).messages).length;
       const kept = sent - transport.counters().droppedQueueFull;
       await until("what was not dropped", () => transport.counters().messagesSent === kept);
@@ -100,12 +100,12 @@ test("a connection that breaks fails the snapshots on it and is reported once", 
   withTransports(async (start) => {
     const logger = new Lines();
     const server = new RawServer();
-    const { transport, recorder } = await start(1, { logger, windowBytes: 10_000 });
+    const { transport, recorder } = await start(1, { logger });
     try {
       transport.addNode(2, await server.start());
       transport.send(2, [heartbeat(1)]);
       await until("the connection", () => server.frames.length === 1);
-      server.calls[0]!.pause();
+      server.pause();
       transport.send(2, [snapshot(10_000_000), snapshot(1000)]);
       await until("a frame on its way", () => transport.counters().framesSent === 2);
     } finally {
@@ -118,6 +118,22 @@ test("a connection that breaks fails the snapshots on it and is reported once", 
     assert.equal(transport.counters().connectionsLost, 1);
     assert.equal(logger.warnings.length, 1);
     assert.match(logger.warnings[0]!, /Node 2 .* is no longer reachable/);
+  }));
+
+test("a receiver that asks for no window is sent to without one", () =>
+  withTransports(async (start) => {
+    const server = new RawServer(welcome({ windowBytes: 0 }));
+    try {
+      const { transport, recorder } = await start(1);
+      transport.addNode(2, await server.start());
+      server.pause();
+      for (let i = 0; i < 10; i++) transport.send(2, [snapshot(100_000)]);
+      await until("all outcomes", () => recorder.snapshots.length === 10);
+      assert.ok(recorder.snapshots.every(({ ok }) => ok));
+      assert.equal(transport.counters().messagesSent, 10);
+    } finally {
+      server.close();
+    }
   }));
 
 test("a message at the limit arrives, a larger one is dropped, whole and counted", () =>
@@ -231,8 +247,8 @@ test("close() does not wait for a receiver that does not read", () =>
       transport.addNode(2, await server.start());
       transport.send(2, [heartbeat(1)]);
       await until("the connection", () => server.frames.length === 1);
-      server.calls[0]!.pause();
-      transport.send(2, [snapshot(20_000_000)]);
+      server.pause();
+      transport.send(2, [snapshot(20_000_000), ...heartbeats(5)]);
       await transport.close();
     } finally {
       server.close();

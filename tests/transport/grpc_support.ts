@@ -4,7 +4,13 @@ import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import type { TransportCounters } from "../../src/transport/mod.ts";
 import { GrpcTransport, type GrpcTransportOptions } from "../../src/transport/grpc/mod.ts";
-import { encodeHello, encodeWelcome, type Hello, type Welcome } from "../../src/wire/mod.ts";
+import {
+  encodeHello,
+  encodeReceived,
+  encodeWelcome,
+  type Hello,
+  type Welcome,
+} from "../../src/wire/mod.ts";
 import { Recorder, until } from "./support.ts";
 
 const PATH = "/flaredb.raft.v1.RaftService/Deliver";
@@ -100,6 +106,10 @@ export class RawServer {
   private readonly server = new grpc.Server({ "grpc.max_receive_message_length": -1 });
   private port = 0;
 
+  private receivedBytes = 0;
+  /** While true, it takes frames without saying so, as a receiver does that is slow to read. */
+  private silent = false;
+
   /** @param reply what to answer a hello with; null never answers. */
   constructor(reply: Uint8Array | null = welcome()) {
     const service = {
@@ -118,7 +128,7 @@ export class RawServer {
         this.calls.push(call);
         let greeted = false;
         call.on("data", (frame: Buffer) => {
-          if (greeted) this.frames.push(frame);
+          if (greeted) this.receive(call, frame);
           else if (reply !== null) call.write(Buffer.from(reply));
           greeted = true;
         });
@@ -138,6 +148,27 @@ export class RawServer {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** Stops reading, as far as the sender can tell. */
+  pause(): void {
+    this.silent = true;
+  }
+
+  /** Reads on. */
+  resume(): void {
+    this.silent = false;
+    this.confirm();
+  }
+
+  private receive(call: grpc.ServerDuplexStream<Buffer, Buffer>, frame: Buffer): void {
+    this.frames.push(frame);
+    this.receivedBytes += frame.length;
+    if (!this.silent && this.calls.at(-1) === call) this.confirm();
+  }
+
+  private confirm(): void {
+    this.calls.at(-1)!.write(Buffer.from(encodeReceived(this.receivedBytes)));
+  }
+
   close(): void {
     this.server.forceShutdown();
   }
@@ -150,6 +181,7 @@ export function welcome(changes: Partial<Welcome> = {}): Uint8Array {
     node: 2,
     features: [],
     messageBytesMax: 0,
+    windowBytes: 100_000,
     ...changes,
   });
 }

@@ -11,13 +11,12 @@ import {
   decodeHardState,
   decodeHello,
   decodeMessage,
+  decodeReply,
   decodeSnapshot,
-  decodeWelcome,
   encodeFrame,
   encodeHello,
   encodeMessage,
   encodeSnapshot,
-  encodeWelcome,
   REFUSED_PER_FRAME_MAX,
   WireError,
 } from "../../src/wire/mod.ts";
@@ -337,7 +336,8 @@ test("a hello among messages, and messages beside a hello, are refused", () => {
   refuses(() => decodeHello(frame), "WIRE_MALFORMED", "Frame.hello");
   refuses(() => decodeHello(Uint8Array.of(...hello, ...frame)), "WIRE_MALFORMED", "Frame.hello");
   refuses(() => decodeHello(Uint8Array.of(...hello, ...hello)), "WIRE_MALFORMED", "Frame.hello");
-  refuses(() => decodeWelcome(new Uint8Array(0)), "WIRE_MALFORMED", "Reply.welcome");
+  const twice = Uint8Array.of(0x0a, 0, 0x0a, 0);
+  refuses(() => decodeReply(twice), "WIRE_MALFORMED", "Reply.welcome");
 });
 
 test("random bytes give typed errors or values, and values encode again", () => {
@@ -374,7 +374,7 @@ function survives(bytes: Uint8Array): void {
     [decodeHardState],
     [(bytes) => decodeFrame(bytes).messages, encodeFrame],
     [decodeHello],
-    [decodeWelcome, encodeWelcome],
+    [decodeReply],
   ];
   for (const [decode, encode] of decoders) {
     let value: unknown;

@@ -9,14 +9,15 @@ import {
   decodeHardState,
   decodeHello,
   decodeMessage,
+  decodeReply,
   decodeSnapshot,
-  decodeWelcome,
   encodeConfState,
   encodeEntry,
   encodeFrame,
   encodeHardState,
   encodeHello,
   encodeMessage,
+  encodeReceived,
   encodeSnapshot,
   encodeWelcome,
   entryWireSize,
@@ -130,9 +131,21 @@ test("a hello and a welcome survive the wire and have the bytes of the schema", 
     };
     assert.deepEqual(decodeHello(encodeHello(hello)), hello);
     assert.deepEqual(encodeHello(hello), encodeBySchema("flaredb.raft.v1.Frame", { hello }));
-    const welcome = { protocolVersion: v, node: from, features: list, messageBytesMax: to };
-    assert.deepEqual(decodeWelcome(encodeWelcome(welcome)), welcome);
+    const welcome = {
+      protocolVersion: v,
+      node: from,
+      features: list,
+      messageBytesMax: to,
+      windowBytes: from,
+    };
+    assert.deepEqual(decodeReply(encodeWelcome(welcome)), { welcome, receivedBytes: undefined });
     assert.deepEqual(encodeWelcome(welcome), encodeBySchema("flaredb.raft.v1.Reply", { welcome }));
+    const received = { welcome: undefined, receivedBytes: to };
+    assert.deepEqual(decodeReply(encodeReceived(to)), received);
+    assert.deepEqual(
+      encodeReceived(to),
+      encodeBySchema("flaredb.raft.v1.Reply", { receivedBytes: to }),
+    );
   }));
 });
 

@@ -8,7 +8,15 @@
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { clearTimeout, setTimeout } from "node:timers";
-import { decodeFrame, decodeHello, encodeWelcome, type Hello, WireError } from "../../wire/mod.ts";
+import {
+  decodeFrame,
+  decodeHello,
+  encodeReceived,
+  encodeWelcome,
+  type Hello,
+  WireError,
+} from "../../wire/mod.ts";
+import type { RegionMessage } from "../contract.ts";
 import { refusalCounter, type TransportCounters } from "../counters.ts";
 import type { Context } from "./context.ts";
 import { PROTOCOL_VERSION } from "./options.ts";
@@ -68,6 +76,9 @@ class IncomingStream {
   /** The node at the other end, once its opening was accepted. */
   private nodeId: number | undefined;
   private over = false;
+  /** Bytes of frames this node is done with, and how many of them it has confirmed. */
+  private receivedBytes = 0;
+  private confirmedBytes = 0;
   private readonly timer: ReturnType<typeof setTimeout>;
 
   constructor(context: Context, call: Call, all: IncomingStreams) {
@@ -139,6 +150,7 @@ class IncomingStream {
       node: options.nodeId,
       features: [],
       messageBytesMax: options.messageBytesMax,
+      windowBytes: options.windowBytes,
     })));
     this.all.accepted(this, nodeId, this.peer);
   }
@@ -152,11 +164,21 @@ class IncomingStream {
       for (const error of refused) this.refuseMessage(error);
       counters.messagesReceived += messages.length;
       if (messages.length > 0) this.context.receive(nodeId, messages);
+      this.confirm(bytes.length, messages);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.refuseMessage(error);
       this.end(grpc.status.INVALID_ARGUMENT, error.message);
     }
+  }
+
+  /** Says how far this node has come: before the window closes, and when a snapshot's sender waits for it. */
+  private confirm(frameBytes: number, messages: readonly RegionMessage[]): void {
+    this.receivedBytes += frameBytes;
+    const due = (this.receivedBytes - this.confirmedBytes) * 4 >= this.context.options.windowBytes;
+    if (this.over || !(due || messages.some(isSnapshot))) return;
+    this.confirmedBytes = this.receivedBytes;
+    this.call.write(Buffer.from(encodeReceived(this.receivedBytes)));
   }
 
   private refuseMessage(error: WireError): void {
@@ -195,6 +217,10 @@ function refuse(
 /** The node when it is known, else the host it calls from: a port would make every call another. */
 function nameOf(nodeId: number | undefined, peer: string): string {
   return nodeId === undefined ? peer.replace(/:\d+$/, "") : `node ${nodeId}`;
+}
+
+function isSnapshot({ message }: RegionMessage): boolean {
+  return message.type === "snapshot";
 }
 
 function quoted(text: string): string {

@@ -9,7 +9,13 @@
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { clearTimeout, setTimeout } from "node:timers";
-import { decodeWelcome, encodeHello, frameItemSize, messageWireSize } from "../../wire/mod.ts";
+import {
+  decodeReply,
+  encodeHello,
+  frameItemSize,
+  messageWireSize,
+  type Welcome,
+} from "../../wire/mod.ts";
 import type { RegionMessage } from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
 import { type OutgoingFrame, SendQueue, writeFrame } from "../send_queue.ts";
@@ -18,8 +24,18 @@ import { channelCredentials, channelOptions, DELIVER_PATH, passBytes } from "./c
 import type { Context } from "./context.ts";
 import { PROTOCOL_VERSION } from "./options.ts";
 
-/** Most frames handed to a connection and not yet taken by it, however small. */
-const WINDOW_FRAMES = 8;
+/**
+ * Most frames handed to a connection and not yet taken by it, however small: where the runtime tells
+ * that it is slow, messages collect into larger frames.
+ */
+const UNTAKEN_FRAMES_MAX = 8;
+
+/** A frame under way. */
+interface FrameUnderWay {
+  /** The bytes of all frames of this connection up to and including it. */
+  readonly end: number;
+  readonly items: readonly RegionMessage[];
+}
 
 type State = "idle" | "connecting" | "connected" | "backoff" | "draining" | "closed";
 type Timer = ReturnType<typeof setTimeout>;
@@ -43,9 +59,14 @@ export class OutgoingLink {
   private connectedAtMs = 0;
   /** The largest message the receiver takes. */
   private messageBytesMax: number;
+  /** Bytes that may be under way before the receiver confirms some. */
+  private windowBytes = Infinity;
+  /** Frames that the receiver has not confirmed, in order. */
+  private underWay: FrameUnderWay[] = [];
+  private sentBytes = 0;
+  private confirmedBytes = 0;
   /** Frames handed to the connection and not yet taken by it. */
-  private readonly outstanding = new Set<OutgoingFrame>();
-  private outstandingBytes = 0;
+  private untakenFrames = 0;
   /** Whether the node's trouble has been reported and goes on. */
   private downReported = false;
   private fullReported = false;
@@ -76,16 +97,15 @@ export class OutgoingLink {
   /** Hands what waits to the connection, as long as it takes it. */
   flush(): void {
     if (this.state !== "connected" && this.state !== "draining") return;
-    const { frameBytesMax, windowBytes } = this.context.options;
-    const limit = Math.min(frameBytesMax, this.messageBytesMax);
+    const limit = Math.min(this.context.options.frameBytesMax, this.messageBytesMax);
     while (
-      this.queue.length > 0 && this.outstandingBytes < windowBytes &&
-      this.outstanding.size < WINDOW_FRAMES
+      this.queue.length > 0 && this.sentBytes - this.confirmedBytes < this.windowBytes &&
+      this.untakenFrames < UNTAKEN_FRAMES_MAX
     ) {
       this.write(this.queue.takeFrame(limit));
     }
     if (this.queue.relaxed) this.fullReported = false;
-    if (this.state === "draining" && this.queue.length === 0 && this.outstanding.size === 0) {
+    if (this.state === "draining" && this.queue.length === 0 && this.untakenFrames === 0) {
       this.attempt?.call.end();
     }
   }
@@ -159,9 +179,7 @@ export class OutgoingLink {
     const call = client.makeBidiStreamRequest<Buffer, Buffer>(DELIVER_PATH, passBytes, passBytes);
     const attempt = { client, call };
     this.attempt = attempt;
-    call.on("data", (reply: Buffer) => {
-      if (this.attempt === attempt && this.state === "connecting") this.welcome(reply);
-    });
+    call.on("data", (bytes: Buffer) => this.reply(attempt, bytes));
     call.on("error", (error: grpc.ServiceError) => this.fail(attempt, failureText(error)));
     call.on("end", () => this.fail(attempt, "it ended the stream"));
     this.timer = setTimeout(() => {
@@ -176,23 +194,26 @@ export class OutgoingLink {
     })));
   }
 
-  private welcome(reply: Buffer): void {
-    const attempt = this.attempt!;
-    const { options, counters, log } = this.context;
+  private reply(attempt: Attempt, bytes: Buffer): void {
+    if (this.attempt !== attempt) return;
     try {
-      const welcome = decodeWelcome(reply);
-      if (welcome.protocolVersion !== PROTOCOL_VERSION || welcome.node !== this.nodeId) {
-        const found = `version ${welcome.protocolVersion} of node ${welcome.node}`;
-        this.fail(attempt, `it answered as ${found}`);
-        return;
-      }
-      this.messageBytesMax = welcome.messageBytesMax === 0
-        ? options.messageBytesMax
-        : Math.min(options.messageBytesMax, welcome.messageBytesMax);
+      const { welcome, receivedBytes } = decodeReply(bytes);
+      if (welcome !== undefined && this.state === "connecting") this.welcome(attempt, welcome);
+      if (receivedBytes !== undefined) this.confirm(receivedBytes);
     } catch (error) {
       this.fail(attempt, `its answer cannot be read: ${(error as Error).message}`);
+    }
+  }
+
+  private welcome(attempt: Attempt, welcome: Welcome): void {
+    const { options, counters, log } = this.context;
+    if (welcome.protocolVersion !== PROTOCOL_VERSION || welcome.node !== this.nodeId) {
+      const found = `version ${welcome.protocolVersion} of node ${welcome.node}`;
+      this.fail(attempt, `it answered as ${found}`);
       return;
     }
+    this.messageBytesMax = Math.min(options.messageBytesMax, welcome.messageBytesMax || Infinity);
+    this.windowBytes = welcome.windowBytes || Infinity;
     for (const item of this.queue.removeLarger(this.messageBytesMax)) this.dropOversized(item);
     clearTimeout(this.timer);
     this.state = "connected";
@@ -217,18 +238,33 @@ export class OutgoingLink {
     counters.framesSent++;
     counters.messagesSent += frame.items.length;
     counters.bytesSent += frame.bytes;
-    this.outstanding.add(frame);
-    this.outstandingBytes += frame.bytes;
-    this.attempt!.call.write(bytes, (error?: Error | null) => {
-      if (!error) this.taken(frame);
+    this.sentBytes += frame.bytes;
+    this.underWay.push({ end: this.sentBytes, items: frame.items });
+    this.untakenFrames++;
+    const attempt = this.attempt!;
+    const end = this.sentBytes;
+    attempt.call.write(bytes, (error?: Error | null) => {
+      if (!error && this.attempt === attempt) this.taken(end);
     });
   }
 
-  private taken(frame: OutgoingFrame): void {
-    if (!this.outstanding.delete(frame)) return;
-    this.outstandingBytes -= frame.bytes;
-    this.context.reportSnapshots(this.nodeId, frame.items, true);
+  /** The connection has taken a frame; that must do where the receiver confirms nothing. */
+  private taken(end: number): void {
+    this.untakenFrames--;
+    if (this.windowBytes === Infinity) this.confirm(end);
     if (this.queue.length > 0 || this.state === "draining") this.context.flushLater(this);
+  }
+
+  /** The receiver is done with this many bytes of this connection. */
+  private confirm(receivedBytes: number): void {
+    this.confirmedBytes = Math.min(this.sentBytes, Math.max(this.confirmedBytes, receivedBytes));
+    let done = 0;
+    while (done < this.underWay.length && this.underWay[done]!.end <= this.confirmedBytes) {
+      this.context.reportSnapshots(this.nodeId, this.underWay[done]!.items, true);
+      done++;
+    }
+    this.underWay.splice(0, done);
+    if (this.queue.length > 0) this.context.flushLater(this);
   }
 
   /** The attempt failed, or the connection it became broke. */
@@ -264,11 +300,13 @@ export class OutgoingLink {
     this.attempt = undefined;
     attempt?.call.cancel();
     attempt?.client.close();
-    for (const frame of this.outstanding) {
-      this.context.reportSnapshots(this.nodeId, frame.items, false);
+    for (const { items } of this.underWay) {
+      this.context.reportSnapshots(this.nodeId, items, false);
     }
-    this.outstanding.clear();
-    this.outstandingBytes = 0;
+    this.underWay = [];
+    this.sentBytes = 0;
+    this.confirmedBytes = 0;
+    this.untakenFrames = 0;
   }
 
   private dropWaiting(): void {
