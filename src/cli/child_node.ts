@@ -5,6 +5,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
 import { createInterface } from "node:readline";
 import { formatAddress } from "./addresses.ts";
 import type { Address } from "./addresses.ts";
@@ -29,25 +30,25 @@ export class ChildNode {
   readonly options: ChildNodeOptions;
   /** Resolves once the process has ended and its log is complete, with a text that says how. */
   readonly ended: Promise<string>;
-  private readonly process: ChildProcess;
+  private readonly child: ChildProcess;
   private running = true;
 
   /** Starts the process. `log` gets each line it writes. */
   constructor(options: ChildNodeOptions, log: (line: string) => void) {
     this.options = options;
     const [program, args] = ownCommand(startArguments(options));
-    this.process = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     // Its standard input stays open as long as this process lives; a write is never attempted.
-    this.process.stdin?.on("error", () => {});
-    for (const stream of [this.process.stdout, this.process.stderr]) {
+    this.child.stdin?.on("error", () => {});
+    for (const stream of [this.child.stdout, this.child.stderr]) {
       if (stream) createInterface({ input: stream }).on("line", log);
     }
     this.ended = new Promise((resolve) => {
-      this.process.once("error", (error) => {
+      this.child.once("error", (error) => {
         this.running = false;
         resolve(`cannot be started: ${error.message}`);
       });
-      this.process.once("close", (code, signal) => {
+      this.child.once("close", (code, signal) => {
         this.running = false;
         resolve(signal === null ? `exit code ${code}` : `signal ${signal}`);
       });
@@ -56,7 +57,7 @@ export class ChildNode {
 
   /** The id of the serving process; 0 when it could not be started. */
   get pid(): number {
-    return this.process.pid ?? 0;
+    return this.child.pid ?? 0;
   }
 
   /** Whether the process has not ended yet. */
@@ -67,10 +68,20 @@ export class ChildNode {
   /** Asks the process to end, and ends it by force when it has not after `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     if (!this.running) return;
-    this.process.kill("SIGTERM");
-    const timer = setTimeout(() => this.process.kill("SIGKILL"), deadlineMs);
+    this.signal("SIGTERM");
+    const timer = setTimeout(() => this.signal("SIGKILL"), deadlineMs);
     await this.ended;
     clearTimeout(timer);
+  }
+
+  /** Not by the child's own `kill`: after that, Deno does not tell how the process really ended. */
+  private signal(name: "SIGTERM" | "SIGKILL"): void {
+    if (!this.running || this.pid === 0) return;
+    try {
+      process.kill(this.pid, name);
+    } catch {
+      // It has ended this moment.
+    }
   }
 }
 

@@ -101,7 +101,8 @@ export function parseInvocation(command: Command, args: readonly string[]): Invo
       tokens: true,
     });
   } catch (error) {
-    throw new UsageError(messageOf(error).split(". To specify")[0].replace(/\.$/, ""));
+    const [firstLine] = messageOf(error).split("\n");
+    throw new UsageError(firstLine.split(". To specify")[0].replace(/\.$/, ""));
   }
   refuseRepeatedOptions(parsed.tokens ?? []);
   const [min, max] = command.positionalCount;

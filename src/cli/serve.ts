@@ -1,37 +1,143 @@
 /**
- * Wires one node together.
+ * Wires one node together: its storage and its key-value store in one folder, its peers over gRPC,
+ * and the etcd API for its clients.
  *
  * @module
  */
 
-import type { Logger } from "../raft/mod.ts";
-import type { MemberAddress } from "./addresses.ts";
+import { EtcdServer } from "../etcd/mod.ts";
+import { type KvResult, KvStore } from "../kv/mod.ts";
+import { Node } from "../node/mod.ts";
+import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
+import { SqliteNodeStorage } from "../storage/sqlite/mod.ts";
+import { GrpcTransport } from "../transport/grpc/mod.ts";
+import { formatAddress, type MemberAddress } from "./addresses.ts";
+
+/** The longest request of a client that is replicated, as in etcd: 1.5 MiB. */
+const REQUEST_BYTES_MAX = 1.5 * 1024 * 1024;
+
+/** What a request may grow by on its way to becoming a command. */
+const COMMAND_OVERHEAD_BYTES = 4096;
 
 /** What a node is served with. */
 export interface ServerOptions {
   readonly nodeId: number;
+  /** From 1 to 128 bytes of UTF-8. */
   readonly clusterId: string;
-  /** The folder of its data; exists. */
+  /** The folder of its data: `raft.db`, `lock.db` and `kv.db`. */
   readonly data: string;
   /** All members, this one included, in ascending order. */
   readonly members: readonly MemberAddress[];
+  /** Where to listen for peers, `host:port`. */
   readonly peerListen: string;
+  /** Where to listen for clients, `host:port`. */
   readonly clientListen: string;
+  /** The length of a tick in milliseconds. */
   readonly tickMs: number;
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
-  readonly logger: Logger;
+  /** Default: nowhere. */
+  readonly logger?: Logger;
 }
 
 /** A node that runs. */
 export interface RunningServer {
   /** Resolves when the node has stopped: with the error that stopped it, or undefined. */
-  readonly stopped: Promise<Error | undefined>;
+  readonly stopped: Promise<RaftError | undefined>;
   /** Stops taking requests, then closes everything. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Opens the node. */
-export function serve(_options: ServerOptions): Promise<RunningServer> {
-  return Promise.reject(new Error("the rooms below are not built yet"));
+/**
+ * Opens the node and serves.
+ *
+ * @throws RaftError of the room that refuses: the data is in use, damaged or another's; an address is
+ *   taken; an option does not fit.
+ */
+export async function serve(options: ServerOptions): Promise<RunningServer> {
+  const logger = options.logger ?? SILENT_LOGGER;
+  const { node, store } = await openNode(options, logger);
+  try {
+    const etcd = await openApi(options, node, store);
+    logger.info(`serving clients on ${options.clientListen}, peers on ${options.peerListen}`);
+    return {
+      stopped: node.stopped,
+      stop: async () => {
+        await etcd.close();
+        await node.stop();
+      },
+    };
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+}
+
+async function openNode(
+  options: ServerOptions,
+  logger: Logger,
+): Promise<{ node: Node; store: KvStore }> {
+  const { nodeId, clusterId, data } = options;
+  const storage = await SqliteNodeStorage.open({
+    directory: data,
+    identity: { clusterId, nodeId },
+  });
+  let store: KvStore | undefined;
+  let transport: GrpcTransport;
+  try {
+    store = KvStore.open({ directory: data });
+    transport = new GrpcTransport({
+      clusterId,
+      nodeId,
+      listen: options.peerListen,
+      insecure: true,
+      logger,
+    });
+  } catch (error) {
+    store?.close();
+    await storage.close();
+    throw error;
+  }
+  const members = options.members.map((member) => ({
+    peerId: member.nodeId,
+    address: formatAddress(member.peer),
+  }));
+  const node = await Node.open({
+    nodeId,
+    clusterId,
+    storage,
+    transport,
+    regions: [{ stateMachine: store, members }],
+    tickMs: options.tickMs,
+    electionTick: options.electionTicks,
+    heartbeatTick: options.heartbeatTicks,
+    limits: { commandBytesMax: REQUEST_BYTES_MAX + COMMAND_OVERHEAD_BYTES },
+    logger,
+  });
+  return { node, store };
+}
+
+async function openApi(options: ServerOptions, node: Node, store: KvStore): Promise<EtcdServer> {
+  const members = options.members.map(({ nodeId, peer, client }) => ({
+    nodeId,
+    name: `node-${nodeId}`,
+    peerUrls: [`http://${formatAddress(peer)}`],
+    clientUrls: client === undefined ? [] : [`http://${formatAddress(client)}`],
+  }));
+  const etcd = new EtcdServer({
+    // The store is the node's only state machine, so its results are those of the store.
+    node: {
+      propose: (command, call) => node.propose<KvResult>(command, call),
+      read: (call) => node.read(call),
+      status: () => node.status(),
+    },
+    store,
+    clusterId: options.clusterId,
+    members: () => members,
+    listen: options.clientListen,
+    tls: "insecure",
+    requestBytesMax: REQUEST_BYTES_MAX,
+  });
+  await etcd.start();
+  return etcd;
 }

@@ -60,6 +60,7 @@ test("a wrong command line ends with exit code 2, says what is wrong and writes 
     [["get", "a", "--rev", "9007199254740993"], /--rev must be an integer/],
     [["get", "a", "--colour"], /Unknown option '--colour'/],
     [["get", "a", "--endpoints"], /--endpoints/],
+    [["get", "a", "--endpoints", "--json"], /'--endpoints' argument is ambiguous\. `flaredb get/],
     [["get", "a", "--endpoints", "nowhere"], /--endpoints must be HOST:PORT.*"nowhere"/],
     [["get", "a", "--limit", "1", "--limit", "2"], /--limit is given twice/],
     [["load", "a", "--format", "csv"], /--format must be tsv or jsonl/],

@@ -87,7 +87,8 @@ export class TestProcess {
   }
 
   kill(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): void {
-    if (this.isRunning) this.child.kill(signal);
+    // Not by the child's own kill: after that, Deno does not tell how the process really ended.
+    if (this.isRunning && this.pid !== 0) killPid(this.pid, signal);
   }
 
   /** Waits for its end and returns the exit code. */
@@ -202,10 +203,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Ends a process at once, as a power cut would. */
-export function killPid(pid: number): void {
+/** Sends a signal to a process, by default the one that ends it at once, as a power cut would. */
+export function killPid(pid: number, signal: "SIGINT" | "SIGTERM" | "SIGKILL" = "SIGKILL"): void {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // It has ended already.
   }

@@ -1,0 +1,119 @@
+/** A node's data folder: one process at a time, one node, one cluster. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { freePorts } from "../../src/cli/addresses.ts";
+import { type Sandbox, type TestProcess, until, withSandbox } from "./support.ts";
+
+interface OneNode {
+  readonly client: string;
+  readonly data: string;
+  /** The arguments of `flaredb start`, with some replaced. */
+  arguments(replaced?: Readonly<Record<string, string>>): string[];
+}
+
+async function oneNode(sandbox: Sandbox): Promise<OneNode> {
+  const [peerPort, clientPort] = await freePorts("127.0.0.1", 2);
+  const client = `127.0.0.1:${clientPort}`;
+  const data = join(sandbox.folder, "data");
+  const options: Record<string, string> = {
+    id: "1",
+    "cluster-id": "shop",
+    data,
+    members: `1=127.0.0.1:${peerPort}/${client}`,
+  };
+  return {
+    client,
+    data,
+    arguments: (replaced = {}) => [
+      "start",
+      ...Object.entries({ ...options, ...replaced }).flatMap((
+        [name, value],
+      ) => [`--${name}`, value]),
+    ],
+  };
+}
+
+/** Waits until the node has taken a write. */
+async function untilItServes(sandbox: Sandbox, node: OneNode, started: TestProcess): Promise<void> {
+  const put = await sandbox.run(["put", "a", "1", "--endpoints", node.client]);
+  assert.equal(put.code, 0, put.stderr + started.transcript());
+}
+
+async function stopCleanly(started: TestProcess): Promise<void> {
+  started.kill("SIGTERM");
+  assert.equal(await started.exitCode(), 0, started.transcript());
+}
+
+test("a second process on a data folder is refused and the first goes on", () =>
+  withSandbox(async (sandbox) => {
+    const node = await oneNode(sandbox);
+    const first = sandbox.flaredb(node.arguments());
+    await untilItServes(sandbox, node, first);
+    const [peerPort, clientPort] = await freePorts("127.0.0.1", 2);
+    const elsewhere = { members: `1=127.0.0.1:${peerPort}/127.0.0.1:${clientPort}` };
+    const second = await sandbox.run(node.arguments(elsewhere));
+    assert.equal(second.code, 1, second.stderr);
+    assert.match(
+      second.stderr,
+      /flaredb start: cannot start: .*is open already, in this process or another/,
+    );
+    assert.ok(second.stderr.includes(node.data), "the folder is named");
+    const get = await sandbox.run(["get", "a", "--endpoints", node.client]);
+    assert.equal(get.stdout, "a\n1\n", get.stderr);
+    await stopCleanly(first);
+  }));
+
+test("the data of another cluster, or of another node, is refused and not altered", () =>
+  withSandbox(async (sandbox) => {
+    const node = await oneNode(sandbox);
+    const first = sandbox.flaredb(node.arguments());
+    await untilItServes(sandbox, node, first);
+    await stopCleanly(first);
+
+    const otherCluster = await sandbox.run(node.arguments({ "cluster-id": "bank" }));
+    assert.equal(otherCluster.code, 1, otherCluster.stderr);
+    assert.match(otherCluster.stderr, /cannot start: .*shop/);
+    assert.match(otherCluster.stderr, /cannot start: .*bank/);
+    const [peerPort] = await freePorts("127.0.0.1", 1);
+    const otherNode = await sandbox.run(
+      node.arguments({ id: "2", members: `2=127.0.0.1:${peerPort}/${node.client}` }),
+    );
+    assert.equal(otherNode.code, 1, otherNode.stderr);
+    assert.match(otherNode.stderr, /cannot start: .*\b1\b.*\b2\b|cannot start: .*\b2\b.*\b1\b/);
+
+    const again = sandbox.flaredb(node.arguments());
+    const get = await until("the node with its data", async () => {
+      const one = await sandbox.run(["get", "a", "--endpoints", node.client]);
+      return one.code === 0 && one;
+    });
+    assert.equal(get.stdout, "a\n1\n");
+    await stopCleanly(again);
+  }));
+
+test("a node ends cleanly on Ctrl-C and on the end of its parent, and keeps its three files", () =>
+  withSandbox(async (sandbox) => {
+    const node = await oneNode(sandbox);
+    const first = sandbox.flaredb(node.arguments());
+    await untilItServes(sandbox, node, first);
+    first.kill("SIGINT");
+    assert.equal(await first.exitCode(), 0, first.transcript());
+    for (const name of ["raft.db", "lock.db", "kv.db"]) {
+      assert.ok(existsSync(join(node.data, name)), name);
+    }
+    const second = sandbox.flaredb([...node.arguments(), "--stop-with-stdin"], "");
+    assert.equal(await second.exitCode(), 0, second.transcript());
+    assert.match(second.standardError, /standard input has ended/);
+  }));
+
+test("an address that is taken is named", () =>
+  withSandbox(async (sandbox) => {
+    const node = await oneNode(sandbox);
+    const first = sandbox.flaredb(node.arguments());
+    await untilItServes(sandbox, node, first);
+    const second = await sandbox.run(node.arguments({ data: join(sandbox.folder, "other") }));
+    assert.equal(second.code, 1, second.stderr);
+    assert.match(second.stderr, /cannot start: .*127\.0\.0\.1:\d+/);
+    await stopCleanly(first);
+  }));
