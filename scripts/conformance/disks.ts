@@ -9,8 +9,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PeerId, SnapshotMetadata } from "../../src/raft/mod.ts";
-import { MemoryDisk, MemoryNodeStorage } from "../../src/storage/memory.ts";
-import type { NodeIdentity, NodeStorage, RaftStorage } from "../../src/storage/contract.ts";
+import { MemoryDisk, MemoryNodeStorage } from "../../src/storage/mod.ts";
+import type { NodeIdentity, NodeStorage, RaftStorage } from "../../src/storage/mod.ts";
 
 /** The kinds of storage that a trace can run on. */
 export const STORAGE_KINDS = ["memory", "sqlite"] as const;
@@ -90,9 +90,9 @@ export class Disks {
       return () => Promise.resolve(new MemoryNodeStorage(identity, contents));
     }
     this.#folder ??= await mkdtemp(join(tmpdir(), "raft-conformance-"));
-    const folder = join(this.#folder, `node-${id}`);
+    const directory = join(this.#folder, `node-${id}`);
     // Loaded only when asked for: the module needs node:sqlite.
     const { SqliteNodeStorage } = await import("../../src/storage/sqlite/mod.ts");
-    return () => SqliteNodeStorage.open({ folder, identity });
+    return () => SqliteNodeStorage.open({ directory, identity });
   }
 }

@@ -16,7 +16,7 @@ import {
   type PeerId,
   type SnapshotMetadata,
 } from "../../src/raft/mod.ts";
-import type { LogWrite } from "../../src/storage/contract.ts";
+import type { LogWrite } from "../../src/storage/mod.ts";
 import type { Disks } from "./disks.ts";
 import { CommandError } from "./errors.ts";
 import { type CoreOptions, Member } from "./member.ts";

@@ -103,17 +103,24 @@ function report({ file, failures }: FileResult, print: Print): void {
 }
 
 /** A failing block: where it stands, what it expects, what was printed. */
-function describeFailure(file: string, failure: BlockFailure): string {
+export function describeFailure(file: string, failure: BlockFailure): string {
   const { line, differsAtLine, commandLine, expected, actual } = failure;
   return `${file}:${line}: ${commandLine}\n` +
     `${file}:${differsAtLine}: the first difference\n` +
     `expected:\n${expected}actual:\n${actual}`;
 }
 
+/** Rewrites each file that can be; the others are named and left as they are. */
 async function rewriteAll(files: readonly string[], storage: StorageKind, print: Print) {
+  let failed = 0;
   for (const file of files) {
-    const changed = await rewriteFile(file, storage);
-    if (changed > 0) print(`${file}: ${changed} blocks rewritten`);
+    try {
+      const changed = await rewriteFile(file, storage);
+      if (changed > 0) print(`${file}: ${changed} blocks rewritten`);
+    } catch (error) {
+      failed++;
+      print(error instanceof Error ? error.message : String(error));
+    }
   }
-  return 0;
+  return failed > 0 ? 1 : 0;
 }

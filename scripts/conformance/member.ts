@@ -16,7 +16,7 @@ import {
   RawNode,
   type Snapshot,
 } from "../../src/raft/mod.ts";
-import type { LogWrite } from "../../src/storage/contract.ts";
+import type { LogWrite } from "../../src/storage/mod.ts";
 import type { Disk } from "./disks.ts";
 import { CommandError } from "./errors.ts";
 

@@ -167,6 +167,7 @@ export function describeMessage(message: Message, indent = ""): ByteString {
   if (message.reject) text += ` Rejected (Hint: ${message.rejectHint})`;
   if (message.commit !== 0) text += ` Commit:${message.commit}`;
   if (message.vote !== NO_PEER) text += ` Vote:${message.vote}`;
+  text += describeOptional(message);
   if (entries.length === 1) {
     text += ` Entries:[${describeEntry(entries[0])}]`;
   } else if (entries.length > 1) {
@@ -181,6 +182,13 @@ export function describeMessage(message: Message, indent = ""): ByteString {
     text += ` Responses:[${lines.join("")}\n${indent}]`;
   }
   return text;
+}
+
+/** What only the opt-in features send; the shared traces have none of them. */
+function describeOptional({ priority, requestSnapshot, commitTerm }: Message): string {
+  return (priority === 0 ? "" : ` Priority:${priority}`) +
+    (requestSnapshot === 0 ? "" : ` RequestSnapshot:${requestSnapshot}`) +
+    (commitTerm === 0 ? "" : ` CommitTerm:${commitTerm}`);
 }
 
 /** A peer's id as traces print it: hexadecimal, or the name of a storage thread. */
