@@ -11,6 +11,7 @@ import { checkConfState } from "./membership/mod.ts";
 import { type Raft, TERM_MAX } from "./raft.ts";
 import type { EntryType, Message, RaftLogEntry } from "./types.ts";
 
+const OF_ITSELF = "it claims to come from this very replica";
 const ENTRY_TYPES: readonly EntryType[] = ["normal", "conf-change", "conf-change-v2"];
 
 /** Why `message` is refused; undefined when it may be handled. */
@@ -26,7 +27,7 @@ function checkNumbers(message: Message): string | undefined {
     checkNumber("index", message.index) ?? checkNumber("logTerm", message.logTerm) ??
     checkNumber("commit", message.commit) ?? checkNumber("rejectHint", message.rejectHint) ??
     checkNumber("requestSnapshot", message.requestSnapshot) ??
-    checkNumber("commitTerm", message.commitTerm) ??
+    checkNumber("commitTerm", message.commitTerm) ?? checkPriority(message.priority) ??
     (message.term > TERM_MAX
       ? `term must be at most ${TERM_MAX}: found ${message.term}`
       : undefined);
@@ -36,6 +37,12 @@ function checkNumber(name: string, value: number): string | undefined {
   return Number.isSafeInteger(value) && value >= 0
     ? undefined
     : `${name} must be an integer from 0 to 2^53-1: found ${String(value)}`;
+}
+
+function checkPriority(priority: number): string | undefined {
+  return Number.isSafeInteger(priority)
+    ? undefined
+    : `priority must be an integer: found ${String(priority)}`;
 }
 
 function checkKind(raft: Raft, message: Message): string | undefined {
@@ -49,11 +56,16 @@ function checkKind(raft: Raft, message: Message): string | undefined {
     case "vote":
     case "pre-vote":
       return checkSender(raft, message);
-    case "vote-response":
     case "pre-vote-response":
-      return message.term === 0 ? "a vote belongs to a term" : undefined;
+      // A replica that has not seen a term yet refuses in that term.
+      return message.reject ? undefined : checkTerm(message);
+    case "vote-response":
+    case "timeout-now":
+      return checkTerm(message);
     case "append-response":
       return checkAppendResponse(raft, message);
+    case "heartbeat-response":
+      return message.from === raft.id ? OF_ITSELF : checkTerm(message);
     case "propose":
       return checkProposal(message.entries);
     case "read-index":
@@ -64,17 +76,24 @@ function checkKind(raft: Raft, message: Message): string | undefined {
     case "storage-append-response":
       return checkStored(raft, message);
     case "storage-apply-response":
-      return checkApplied(raft, message.entries);
-    default:
+      return checkApplied(raft, message);
+    case "transfer-leader":
       return undefined;
+    default:
+      return `unknown message type ${String(message.type)}`;
   }
 }
 
 /** Leaders and candidates have an id, are somebody else, and act in a term. */
 function checkSender(raft: Raft, message: Message): string | undefined {
   if (message.from === 0) return "the sender is missing";
-  if (message.from === raft.id) return "it claims to come from this very replica";
-  return message.term === 0 ? "the term is missing" : undefined;
+  if (message.from === raft.id) return OF_ITSELF;
+  return checkTerm(message);
+}
+
+/** Only what may be forwarded belongs to no term. */
+function checkTerm({ term }: Message): string | undefined {
+  return term === 0 ? "the term is missing" : undefined;
 }
 
 /** A piece of a leader's log: no gap, terms that never decrease, none above the leader's. */
@@ -85,7 +104,7 @@ function checkAppend({ term, index, logTerm, entries }: Message): string | undef
     if (entry.index !== index + 1 + i) {
       return `entry ${entry.index} does not follow ${index + i}`;
     }
-    if (!(entry.term >= previousTerm && entry.term <= term)) {
+    if (!Number.isSafeInteger(entry.term) || entry.term < previousTerm || entry.term > term) {
       return `entry ${entry.index} of term ${entry.term} cannot follow term ${previousTerm}`;
     }
     if (!ENTRY_TYPES.includes(entry.type)) return `unknown entry type ${String(entry.type)}`;
@@ -119,8 +138,13 @@ function checkSnapshot({ term, snapshot }: Message): string | undefined {
   }
 }
 
-/** Nobody can have acknowledged, or ask for, what this leader does not have. */
+/**
+ * Nobody can have acknowledged, or ask for, what this leader does not have; and a replica refuses
+ * nothing of its own.
+ */
 function checkAppendResponse(raft: Raft, message: Message): string | undefined {
+  if (message.reject && message.from === raft.id) return OF_ITSELF;
+  if (message.term === 0) return checkTerm(message);
   if (raft.role !== "leader" || message.term !== raft.term) return undefined;
   const lastIndex = raft.log.lastIndex();
   if (!message.reject && message.index > lastIndex) {
@@ -138,14 +162,16 @@ function checkProposal(entries: readonly RaftLogEntry[]): string | undefined {
   return unknown === undefined ? undefined : `unknown entry type ${String(unknown.type)}`;
 }
 
-/** The host's own reports: it cannot have stored a snapshot that was never taken up. */
-function checkStored(raft: Raft, { snapshot }: Message): string | undefined {
+/** The host's own reports: it cannot know a later term, nor have stored a snapshot never taken up. */
+function checkStored(raft: Raft, { term, snapshot }: Message): string | undefined {
+  if (term > raft.term) return `term ${term} is beyond ${raft.term}`;
   if (snapshot === undefined || snapshot.metadata.index <= raft.log.committed) return undefined;
   return `snapshot ${snapshot.metadata.index} was never handed out`;
 }
 
 /** Nor applied what it was never given. */
-function checkApplied(raft: Raft, entries: readonly RaftLogEntry[]): string | undefined {
+function checkApplied(raft: Raft, { term, entries }: Message): string | undefined {
+  if (term > raft.term) return `term ${term} is beyond ${raft.term}`;
   const last = entries[entries.length - 1];
   if (last === undefined || last.index <= raft.log.applying) return undefined;
   return `entry ${last.index} was never handed out`;

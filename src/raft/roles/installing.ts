@@ -21,8 +21,9 @@ export function handleSnapshot(raft: Raft, message: Message): void {
 function install(raft: Raft, snapshot: Snapshot): boolean {
   const { log } = raft;
   const { index, term, confState } = snapshot.metadata;
-  // One that was asked for may repeat what is committed: the state behind it is what is wanted.
-  const requested = raft.pendingRequestSnapshot !== 0;
+  // One that was asked for may repeat what is committed: the state behind it is what is wanted. An
+  // older one would throw away entries that were acknowledged before the request.
+  const requested = raft.pendingRequestSnapshot !== 0 && index >= raft.pendingRequestSnapshot;
   if (index < log.committed || (index === log.committed && !requested)) return false;
   if (!includes(confState, raft.id)) {
     raft.config.logger.warn(`${raft.id} refuses a snapshot that leaves it out`);

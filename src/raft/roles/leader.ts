@@ -94,9 +94,11 @@ function handleRefusal(raft: Raft, peer: ReplicationState, message: Message): vo
 
 /** Notes that a peer has everything up to `index`, commits what that allows, and sends on. */
 function handleAcknowledgement(raft: Raft, peer: ReplicationState, index: number): void {
-  // An acknowledgement that brings nothing new still ends a probe whose append was lost.
-  const endsProbe = peer.state === "probe" && peer.matchIndex === index;
-  if (!peer.maybeUpdate(index) && !endsProbe) return;
+  // An acknowledgement that brings nothing new still ends a probe whose append was lost, and the
+  // wait for a snapshot that was asked for although nothing was missing.
+  const endsWait = peer.matchIndex === index &&
+    (peer.state === "probe" || (peer.state === "snapshot" && index >= peer.pendingSnapshot));
+  if (!peer.maybeUpdate(index) && !endsWait) return;
   if (peer.state === "probe") {
     peer.becomeReplicate();
   } else if (peer.state === "replicate") {
@@ -105,6 +107,7 @@ function handleAcknowledgement(raft: Raft, peer: ReplicationState, index: number
     // By whatever snapshot it got there, the log can take over from here.
     peer.becomeProbe();
     peer.becomeReplicate();
+    if (index >= peer.pendingRequestSnapshot) peer.pendingRequestSnapshot = 0;
   }
   const isSelf = peer.id === raft.id;
   if (!advanceCommit(raft) && !isSelf && peer.canRaiseCommit(raft.log.committed)) {

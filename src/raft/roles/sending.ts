@@ -81,12 +81,16 @@ function entriesFor(raft: Raft, peer: ReplicationState): readonly RaftLogEntry[]
   }
 }
 
-/** Sends the newest snapshot to a peer that was heard from lately; false when none is at hand. */
+/**
+ * Sends the newest snapshot to a peer that was heard from lately; false when none is at hand that is
+ * new enough: as new as the peer asked for, and never older than what it has acknowledged.
+ */
 function sendSnapshot(raft: Raft, peer: ReplicationState): boolean {
   if (!peer.recentActive) return false;
   const snapshot = availableSnapshot(raft);
-  if (snapshot === undefined || snapshot.metadata.index < peer.pendingRequestSnapshot) return false;
+  if (snapshot === undefined) return false;
   const { index } = snapshot.metadata;
+  if (index < Math.max(peer.pendingRequestSnapshot, peer.matchIndex)) return false;
   if (index === 0) throw new RaftInvariantError("storage returned an empty snapshot");
   raft.config.logger.debug(`${raft.id} sends snapshot ${index} to ${peer.id}`);
   peer.becomeSnapshot(index);
