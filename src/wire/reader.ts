@@ -61,12 +61,29 @@ export class Reader {
    * @throws WireError `WIRE_INTEGER_RANGE` beyond 2^53-1.
    */
   uint(field: string): number {
-    const position = this.position;
-    if (position < this.end) {
-      const first = this.bytes[position]!;
+    const { bytes, position } = this;
+    if (this.end - position >= 4) {
+      const first = bytes[position]!;
       if (first < 0x80) {
         this.position = position + 1;
         return first;
+      }
+      const second = bytes[position + 1]!;
+      const two = (first & 0x7f) | (second & 0x7f) << 7;
+      if (second < 0x80) {
+        this.position = position + 2;
+        return two;
+      }
+      const third = bytes[position + 2]!;
+      const three = two | (third & 0x7f) << 14;
+      if (third < 0x80) {
+        this.position = position + 3;
+        return three;
+      }
+      const fourth = bytes[position + 3]!;
+      if (fourth < 0x80) {
+        this.position = position + 4;
+        return three | fourth << 21;
       }
     }
     this.readVarint(field);
