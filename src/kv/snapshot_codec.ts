@@ -8,6 +8,8 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
+import { RaftError } from "../raft/mod.ts";
+import { reasonOf } from "./database.ts";
 import { KvDecodeError, KvSnapshotError } from "./errors.ts";
 import { LENGTH_DELIMITED, ProtoReader, ProtoWriter, VARINT } from "./protobuf.ts";
 import type { Meta } from "./schema.ts";
@@ -260,6 +262,11 @@ function readEnd(reader: ProtoReader): EndRecord {
   return { kind: "end", count, sha256 };
 }
 
+function streamFailed(cause: unknown): never {
+  if (cause instanceof RaftError) throw cause;
+  throw new KvSnapshotError(`Cannot restore: the stream failed: ${reasonOf(cause)}`, { cause });
+}
+
 /** Cuts a stream of chunks of any size into pieces of the lengths asked for. */
 class SnapshotInput {
   /** Over what was accepted so far. */
@@ -305,7 +312,7 @@ class SnapshotInput {
   }
 
   async #next(): Promise<boolean> {
-    const result = await this.#chunks.next();
+    const result = await this.#chunks.next().catch(streamFailed);
     if (result.done === true) return false;
     this.#chunk = result.value;
     this.#position = 0;

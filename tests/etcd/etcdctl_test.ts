@@ -147,9 +147,9 @@ test(
       assert.equal(status.Status.raftAppliedIndex, 1);
       assert.ok(status.Status.dbSize > 0);
       // Version 3.4 writes this to standard error.
-    const health = await etcdctl(served, "endpoint", "health");
-    assert.equal(health.code, 0);
-    assert.match(health.out + health.err, /is healthy/);
+      const health = await etcdctl(served, "endpoint", "health");
+      assert.equal(health.code, 0);
+      assert.match(health.out + health.err, /is healthy/);
     }),
 );
 
