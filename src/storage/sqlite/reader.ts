@@ -15,29 +15,23 @@ import {
   withStorageErrors,
 } from "./database.ts";
 import { decodeEntry, snapshotChecksum } from "./rows.ts";
-import { KEY_INDEX_SQL, KEY_SQL } from "./schema.ts";
+import { RowPager } from "./row_pager.ts";
 
 /** A region as far as a reader needs to know it. */
 interface RegionName {
   readonly regionId: number;
 }
 
-const COLUMNS = `${KEY_INDEX_SQL}, term, type, command, context, checksum`;
-
 /** Reads rows of committed transactions through one connection. */
 export class LogReader {
   readonly #place: string;
-  readonly #range: Statement;
-  readonly #row: Statement;
+  readonly #pager: RowPager;
   readonly #snapshot: Statement;
 
   /** `place` names the database in errors. */
   constructor(database: Database, place: string) {
     this.#place = place;
-    this.#range = database.prepare(
-      `SELECT ${COLUMNS} FROM raft_log WHERE key >= ${KEY_SQL} AND key < ${KEY_SQL} ORDER BY key`,
-    );
-    this.#row = database.prepare(`SELECT ${COLUMNS} FROM raft_log WHERE key = ${KEY_SQL}`);
+    this.#pager = new RowPager(database);
     this.#snapshot = database.prepare(
       'SELECT data, checksum FROM raft_snapshot WHERE slot = ? AND "index" = ?',
     );
@@ -57,14 +51,17 @@ export class LogReader {
     return this.#read(() => {
       const entries: RaftLogEntry[] = [];
       let bytes = 0;
-      for (const row of this.#range.iterate(slot, low, slot, high)) {
-        const entry = this.#decode(region, low + entries.length, row);
-        const size = entrySize(entry);
-        if (bytes + size > sizeMax && entries.length > 0) return { entries, bytes };
-        bytes += size;
-        entries.push(entry);
+      for (let next = low; next < high; next = low + entries.length) {
+        const page = this.#pager.page([slot, next], [slot, high - 1], sizeMax - bytes);
+        if (page.length === 0) this.#missing(region, next);
+        for (const row of page) {
+          const entry = this.#decode(region, low + entries.length, row);
+          const size = entrySize(entry);
+          if (bytes + size > sizeMax && entries.length > 0) return { entries, bytes };
+          bytes += size;
+          entries.push(entry);
+        }
       }
-      if (low + entries.length < high) this.#missing(region, low + entries.length);
       return { entries, bytes };
     });
   }
@@ -72,7 +69,7 @@ export class LogReader {
   /** The term at `index`, whose row exists. */
   term(region: RegionName, slot: number, index: number): number {
     return this.#read(() => {
-      const row = this.#row.first(slot, index);
+      const [row] = this.#pager.page([slot, index], [slot, index], 0);
       if (row === undefined) this.#missing(region, index);
       return this.#decode(region, index, row).term;
     });

@@ -1,7 +1,7 @@
 /**
  * What is checked when a database is opened: every row's checksum, and that the log of every region
  * follows its truncated index without a gap up to the last index that was written, with terms that
- * do not decrease. Rows are read one at a time, so memory is bounded by the caches they fill.
+ * do not decrease. Rows are read in pages, so memory is bounded by the caches they fill.
  *
  * @module
  */
@@ -18,7 +18,11 @@ import {
   type RegionRow,
   snapshotChecksum,
 } from "./rows.ts";
-import { KEY_INDEX_SQL, KEY_SLOT_SQL, SLOT_MAX } from "./schema.ts";
+import { RowPager, type RowPosition } from "./row_pager.ts";
+import { INDEX_MAX, SLOT_MAX } from "./schema.ts";
+
+/** The lowest slot that a key could hold: nothing is ever stored there. */
+const SLOT_MIN = -(SLOT_MAX + 1);
 
 /** A region as it was found on disk. */
 export interface LoadedRegion extends RegionRow {
@@ -50,7 +54,7 @@ export function loadRegions(
   place: string,
 ): LoadedRegion[] {
   const regions = new Map<number, Progress>();
-  for (const row of database.prepare(`SELECT ${REGION_COLUMNS} FROM raft_state`).iterate()) {
+  for (const row of database.prepare(`SELECT ${REGION_COLUMNS} FROM raft_state`).all()) {
     const region = checkRegion(row, place);
     regions.set(region.slot, region);
   }
@@ -101,13 +105,9 @@ function checkEntries(
   cacheBytesMax: number,
   place: string,
 ): void {
-  const rows = database.prepare(
-    `SELECT ${KEY_INDEX_SQL}, term, type, command, context, checksum, ${KEY_SLOT_SQL} ` +
-      "FROM raft_log ORDER BY key",
-  );
-  for (const row of rows.iterate()) {
+  for (const row of allRows(new RowPager(database))) {
     const [index, slot] = [row[0] as number, row[6] as number];
-    const region = slot <= SLOT_MAX ? regions.get(slot) : undefined;
+    const region = regions.get(slot);
     if (region === undefined) {
       corrupt(place, `raft_log has a row of index ${index} for the unknown slot ${slot}`);
     }
@@ -117,6 +117,19 @@ function checkEntries(
       checkEntry(region, index, decodeEntry(region.regionId, row), place);
       region.cache.evict(cacheBytesMax, index);
     }
+  }
+}
+
+function* allRows(pager: RowPager): Generator<SqlValue[]> {
+  let low: RowPosition = [SLOT_MIN, 0];
+  for (;;) {
+    const page = pager.page(low, [SLOT_MAX, INDEX_MAX]);
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    const [index, slot] = [last[0] as number, last[6] as number];
+    if (index === INDEX_MAX && slot === SLOT_MAX) return;
+    low = index === INDEX_MAX ? [slot + 1, 0] : [slot, index + 1];
   }
 }
 
