@@ -12,16 +12,12 @@ import { broadcastHeartbeat } from "./sending.ts";
 
 /**
  * Takes a read request, from this peer's host or forwarded by a follower. Before the first commit of
- * its term a leader does not know what is committed, so the request waits (Raft §8).
+ * its term a leader does not know what is committed, so the request waits (Raft §8). That holds for
+ * the only voter as well: it may have lost its last commit index in a crash.
  */
 export function handleReadRequest(raft: Raft, message: Message): void {
-  if (raft.tracker.isSingleton()) {
-    answerRead(raft, { request: message, index: raft.log.committed });
-  } else if (raft.hasCommittedInTerm()) {
-    confirmRead(raft, message);
-  } else {
-    raft.postponedReads.push(message);
-  }
+  if (raft.hasCommittedInTerm()) confirmRead(raft, message);
+  else raft.postponedReads.push(message);
 }
 
 /** Starts on the reads that waited for the term's first commit. */
@@ -42,7 +38,9 @@ export function handleReadAck(raft: Raft, message: Message): void {
 
 function confirmRead(raft: Raft, request: Message): void {
   const index = raft.log.committed;
-  if (raft.config.readOnly === "lease-based") {
+  // The only voter needs nobody's confirmation. A leader that was removed is not it.
+  const decidesAlone = raft.tracker.isSingleton() && raft.tracker.voters.has(raft.id);
+  if (decidesAlone || raft.config.readOnly === "lease-based") {
     answerRead(raft, { request, index });
     return;
   }
