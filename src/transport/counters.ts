@@ -9,11 +9,15 @@
 export interface TransportCounters {
   /** Frames handed to connections; `messagesSent / framesSent` is what batching achieves. */
   framesSent: number;
+  /** Messages in those frames. */
   messagesSent: number;
+  /** Bytes of those frames. */
   bytesSent: number;
+  /** Frames that arrived, refused ones included. */
   framesReceived: number;
   /** Messages handed to the handler. */
   messagesReceived: number;
+  /** Bytes of the frames that arrived. */
   bytesReceived: number;
   /** The node's queue was full. */
   droppedQueueFull: number;

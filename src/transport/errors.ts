@@ -17,6 +17,7 @@ export type TransportErrorCode = "LISTEN_FAILED" | "TRANSPORT_STATE";
 
 /** A transport could not do as it was told. */
 export class TransportError extends RaftError {
+  /** Says what could not be done, and why. */
   constructor(code: TransportErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }

@@ -16,8 +16,11 @@ import { TransportError } from "./errors.ts";
 
 /** A message on its way. */
 export interface Envelope {
+  /** The node that sent it. */
   readonly fromNodeId: number;
+  /** The node it is for. */
   readonly toNodeId: number;
+  /** The message and its region. */
   readonly item: RegionMessage;
 }
 
@@ -40,6 +43,7 @@ export interface MemoryNetworkOptions {
 
 /** A transport of a `MemoryNetwork`. */
 export interface MemoryTransport extends Transport {
+  /** The node it belongs to. */
   readonly nodeId: number;
 }
 
@@ -70,6 +74,11 @@ export class MemoryNetwork {
   private round = 0;
   private scheduled = false;
 
+  /**
+   * Creates a network without nodes.
+   *
+   * @throws ConfigError when the queue limit is no integer from 1.
+   */
   constructor(options: MemoryNetworkOptions = {}) {
     this.mode = options.mode ?? "auto";
     this.fateOf = options.fate ?? deliverAtOnce;
@@ -181,12 +190,14 @@ export class MemoryNetwork {
     this.schedule();
   }
 
+  /** Hands over what arrives together on one path. */
   private arrive(together: readonly Delivery[]): void {
     const { from, toNodeId } = together[0]!;
     for (const { neighbour } of together) neighbour.inFlight--;
     this.nodes.get(toNodeId)?.arrive(from.nodeId, together.map(({ bytes }) => bytes));
   }
 
+  /** Sees to it that another round comes, unless rounds are run by hand. */
   private schedule(): void {
     if (this.mode === "manual" || this.scheduled || this.events.length === 0) return;
     this.scheduled = true;

@@ -31,6 +31,7 @@ export class WireError extends RaftError {
   /** The field concerned, such as `"Message.term"`, or the message as a whole. */
   readonly field: string;
 
+  /** Says which field is wrong, what it must be and what was found. */
   constructor(code: WireErrorCode, field: string, message: string) {
     super(code, message);
     this.field = field;

@@ -23,9 +23,13 @@ export const FEATURES_MAX = 64;
 
 /** Who calls, and whom it means to reach. */
 export interface Hello {
+  /** The version of the protocol the dialer speaks. */
   readonly protocolVersion: number;
+  /** The dialer's cluster. */
   readonly clusterId: string;
+  /** The dialer. */
   readonly fromNode: number;
+  /** The node it means to reach. */
   readonly toNode: number;
   /** Names of what the dialer understands beyond the protocol's version. */
   readonly features: readonly string[];
@@ -33,7 +37,9 @@ export interface Hello {
 
 /** A listener's consent. */
 export interface Welcome {
+  /** The version of the protocol the listener speaks. */
   readonly protocolVersion: number;
+  /** The listener. */
   readonly node: number;
   /** Names of what the listener understands beyond the protocol's version. */
   readonly features: readonly string[];
@@ -45,6 +51,7 @@ export interface Welcome {
 
 /** What a listener sends: its consent first, then how far it has come. */
 export interface Reply {
+  /** In the first reply: the consent. */
   readonly welcome: Welcome | undefined;
   /** Bytes of all frames after the hello that the listener is done with; undefined when it does not say. */
   readonly receivedBytes: number | undefined;

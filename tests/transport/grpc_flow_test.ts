@@ -270,6 +270,19 @@ test("an address in use is a typed error, and the transport can still be closed"
     await other.close();
   }));
 
+test("a transport that is closed while it starts listens no more", () =>
+  withTransports(async (start) => {
+    const first = await start(1);
+    const listen = first.transport.address();
+    await first.transport.close();
+    const transport = new GrpcTransport({ clusterId: "test", nodeId: 1, listen, insecure: true });
+    const handler = { receive() {}, unreachable() {}, snapshotSent() {} };
+    const starting = transport.start(handler).catch((error) => error);
+    await transport.close();
+    await starting;
+    await start(1, { listen });
+  }));
+
 test("two regions share one stream", () =>
   withTransports(async (start) => {
     const [a, b] = [await start(1), await start(2)];

@@ -47,7 +47,8 @@ export interface GrpcTransportOptions {
   readonly frameBytesMax?: number;
   /**
    * Most bytes of messages that wait for one node; beyond it the newest are dropped. An empty queue
-   * takes any one message. From 1. Default 64 MiB.
+   * takes any one message. From 1. Default twice `messageBytesMax`, so that the largest message finds
+   * room behind others.
    */
   readonly queueBytesMax?: number;
   /** Most messages that wait for one node; beyond it the newest are dropped. From 1. Default 16,384. */
@@ -111,7 +112,7 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
     tls: options.tls,
     messageBytesMax: options.messageBytesMax ?? 64 * MIB,
     frameBytesMax: options.frameBytesMax ?? MIB,
-    queueBytesMax: options.queueBytesMax ?? 64 * MIB,
+    queueBytesMax: options.queueBytesMax ?? 2 * (options.messageBytesMax ?? 64 * MIB),
     queueMessagesMax: options.queueMessagesMax ?? 16_384,
     windowBytes: options.windowBytes ?? 4 * MIB,
     backoffMs: options.backoffMs ?? 50,

@@ -30,7 +30,11 @@ export class GrpcTransport implements Transport {
   private boundAddress: string | undefined;
   private closing: Promise<void> | undefined;
 
-  /** @throws ConfigError naming the option that is wrong. */
+  /**
+   * Creates a transport that does nothing yet.
+   *
+   * @throws ConfigError naming the option that is wrong.
+   */
   constructor(options: GrpcTransportOptions) {
     this.context = new Context(checkOptions(options));
     this.incoming = new IncomingStreams(
@@ -74,7 +78,11 @@ export class GrpcTransport implements Transport {
     return this.boundAddress;
   }
 
-  /** @throws ConfigError when the id is no integer from 1, or the address is not `host:port`. */
+  /**
+   * Makes a node known, or changes its address. Connects when there is something to send.
+   *
+   * @throws ConfigError when the id is no integer from 1, or the address is not `host:port`.
+   */
   addNode(nodeId: number, address: string): void {
     checkNodeId("nodeId", nodeId);
     checkAddress("address", address, 1);
@@ -84,11 +92,13 @@ export class GrpcTransport implements Transport {
     this.links.set(nodeId, { address, link: new OutgoingLink(this.context, nodeId, address) });
   }
 
+  /** Forgets a node: closes its connection and drops what waits for it. */
   removeNode(nodeId: number): void {
     this.links.get(nodeId)?.link.close();
     this.links.delete(nodeId);
   }
 
+  /** Queues messages for a node, to leave at the end of the turn. */
   send(nodeId: number, batch: readonly RegionMessage[]): void {
     if (batch.length === 0) return;
     const known = this.links.get(nodeId);
@@ -105,6 +115,7 @@ export class GrpcTransport implements Transport {
     );
   }
 
+  /** What it has done so far: a copy. */
   counters(): TransportCounters {
     return { ...this.context.counters };
   }
@@ -115,6 +126,7 @@ export class GrpcTransport implements Transport {
     return this.closing;
   }
 
+  /** Closes the links first, so that what they hold can leave, then the server. */
   private async shutDown(): Promise<void> {
     const links = [...this.links.values()];
     this.links.clear();
