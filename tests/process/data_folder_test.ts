@@ -22,6 +22,7 @@ async function oneNode(sandbox: Sandbox): Promise<OneNode> {
     "cluster-id": "shop",
     data,
     members: `1=127.0.0.1:${peerPort}/${client}`,
+    "tick-ms": "10",
   };
   return {
     client,

@@ -4,7 +4,16 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isAlive, killPid, until, withSandbox } from "./support.ts";
+import { runCommandLine } from "../../src/cli/mod.ts";
+import { FakeTerminal } from "../cli/fake_terminal.ts";
+import { isAlive, killPid, type Outcome, until, withSandbox } from "./support.ts";
+
+/** Runs a client command without a process of its own, which is quicker. */
+async function runInProcess(args: readonly string[]): Promise<Outcome> {
+  const terminal = new FakeTerminal();
+  const code = await runCommandLine(args, terminal);
+  return { code, stdout: terminal.output, stderr: terminal.errors };
+}
 
 test("dev prints one line of JSON, serves all commands, and Ctrl-C leaves no process", () =>
   withSandbox(async (sandbox) => {
@@ -15,6 +24,7 @@ test("dev prints one line of JSON, serves all commands, and Ctrl-C leaves no pro
     assert.equal(new Set(dev.nodes.map(({ pid }) => pid)).size, 3);
     for (const { pid, data } of dev.nodes) assert.ok(isAlive(pid) && existsSync(data));
 
+    const run = (...args: string[]) => runInProcess(args);
     const all = ["--endpoints", dev.nodes.map(({ client }) => client).join(",")];
     const put = await sandbox.run(["put", "greeting", "hello", ...all]);
     assert.deepEqual([put.code, put.stdout], [0, "OK, revision 2\n"], put.stderr);
@@ -22,27 +32,27 @@ test("dev prints one line of JSON, serves all commands, and Ctrl-C leaves no pro
     assert.deepEqual(JSON.parse(overwrite.stdout), { revision: 3, previousValue: "hello" });
     await sandbox.run(["put", "greetings/2", "second", ...all]);
     for (const { client } of dev.nodes) {
-      const get = await sandbox.run(["get", "greeting", "--prefix", "--endpoints", client]);
+      const get = await run("get", "greeting", "--prefix", "--endpoints", client);
       assert.deepEqual([get.code, get.stdout], [0, "greeting\nhi\ngreetings/2\nsecond\n"]);
     }
-    const old = await sandbox.run(["get", "greeting", "--rev", "2", "--print-value-only", ...all]);
+    const old = await run("get", "greeting", "--rev", "2", "--print-value-only", ...all);
     assert.equal(old.stdout, "hello\n", old.stderr);
-    const one = await sandbox.run(["get", "greet", "--prefix", "--limit", "1", "--json", ...all]);
+    const one = await run("get", "greet", "--prefix", "--limit", "1", "--json", ...all);
     const { count, more, kvs } = JSON.parse(one.stdout);
     assert.deepEqual([count, more, kvs.length, kvs[0].version], [2, true, 1, 2]);
-    const counted = await sandbox.run(["get", "--prefix", "--count-only", ...all]);
+    const counted = await run("get", "--prefix", "--count-only", ...all);
     assert.equal(counted.stdout, "2\n");
-    const nothing = await sandbox.run(["get", "nothing", ...all]);
+    const nothing = await run("get", "nothing", ...all);
     assert.deepEqual([nothing.code, nothing.stdout], [0, ""]);
-    const status = await sandbox.run(["status", "--json", ...all]);
+    const status = await run("status", "--json", ...all);
     const reports = JSON.parse(status.stdout) as { isLeader: boolean }[];
     assert.deepEqual(
       reports.map(({ isLeader }) => isLeader),
       [1, 2, 3].map((id) => id === dev.leader),
     );
-    const table = await sandbox.run(["status", ...all]);
+    const table = await run("status", ...all);
     assert.match(table.stdout, /^ENDPOINT +MEMBER +ROLE[^]*leader/);
-    const deleted = await sandbox.run(["del", "greet", "--prefix", ...all]);
+    const deleted = await run("del", "greet", "--prefix", ...all);
     assert.deepEqual([deleted.code, deleted.stdout], [0, "2\n"]);
 
     dev.process.kill("SIGINT");

@@ -156,7 +156,7 @@ export class Sandbox {
 
   /** Starts three nodes on free ports and waits for a leader. */
   async dev(args: readonly string[] = []): Promise<DevCluster> {
-    const started = this.flaredb(["dev", "--json", "--port", "0", ...args]);
+    const started = this.flaredb(["dev", "--json", "--port", "0", "--tick-ms", "50", ...args]);
     const line = await until("a line of JSON from flaredb dev", () => {
       if (!started.isRunning) throw new Error(`flaredb dev has ended: ${started.transcript()}`);
       return started.lines[0];
