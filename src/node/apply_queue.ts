@@ -62,8 +62,8 @@ export class ApplyQueue {
   /** Takes a `storage-apply` message. */
   push(message: Message): void {
     const { entries, responses } = message;
-    const expected = (this.#entries.at(-1) ?? this.#underWay?.entries.at(-1))?.index ??
-      this.#lastApplied;
+    const waiting = this.#entries.at(-1) ?? this.#underWay?.entries.at(-1);
+    const expected = Math.max(this.#lastApplied, waiting?.index ?? 0);
     if (entries.length === 0 || entries[0].index !== expected + 1) {
       throw new RaftInvariantError(
         `committed entries must follow ${expected}: found ${entries[0]?.index ?? "none"}`,
@@ -76,10 +76,23 @@ export class ApplyQueue {
     });
   }
 
-  /** A snapshot was installed: its configuration and index are now this replica's. */
-  restored(index: number): void {
-    this.#lastApplied = Math.max(this.#lastApplied, index);
+  /**
+   * A snapshot is being installed: the core has its configuration already, and what waits up to its
+   * index is in it. A batch under way is finished first.
+   */
+  supersede(index: number): void {
+    this.#entries = this.#entries.filter((entry) => entry.index > index);
     this.#confStateIndex = Math.max(this.#confStateIndex, index);
+  }
+
+  /**
+   * A snapshot was installed: its index is now this replica's.
+   *
+   * @returns what to deliver to the core for the entries it stands for.
+   */
+  restored(index: number): readonly Message[] {
+    this.#lastApplied = Math.max(this.#lastApplied, index);
+    return this.#takeResponses();
   }
 
   /** The next work, when none is under way and something waits. */
@@ -138,7 +151,7 @@ export class ApplyQueue {
     if (this.#underWay === undefined) throw new RaftInvariantError("no batch is being applied");
     const { batch, entries } = this.#underWay;
     this.#underWay = undefined;
-    this.#lastApplied = batch.lastApplied;
+    this.#lastApplied = Math.max(this.#lastApplied, batch.lastApplied);
     return {
       batch,
       entries,

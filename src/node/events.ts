@@ -15,7 +15,7 @@ import type {
   Role,
 } from "../raft/mod.ts";
 import type { LogWrite } from "../storage/contract.ts";
-import type { RequestError } from "./errors.ts";
+import { type RequestError, StoppedError } from "./errors.ts";
 import type { ApplyBatch } from "./state_machine.ts";
 
 /** A command that a caller wants replicated. Drivers extend it with what they need to answer. */
@@ -165,4 +165,20 @@ export function createPeerEffects(): PeerEffects {
     failure: undefined,
     refused: [],
   };
+}
+
+/** Takes everything back but rejections: nothing leaves a failed peer, and successes become doubts. */
+export function turnIntoFailure(effects: PeerEffects, failure: RaftError): void {
+  effects.failure = failure;
+  effects.messages.length = 0;
+  effects.appends.length = 0;
+  effects.apply = undefined;
+  for (const { proposal } of effects.applied.splice(0)) {
+    const error = new StoppedError(true, { cause: failure });
+    effects.rejected.push({ request: proposal, error });
+  }
+  for (const { read } of effects.readable.splice(0)) {
+    const error = new StoppedError(false, { cause: failure });
+    effects.rejected.push({ request: read, error });
+  }
 }

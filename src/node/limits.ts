@@ -26,7 +26,10 @@ export interface PeerLimits {
   readonly inflightMessagesMax?: number;
   /** Most bytes of commands under way to one follower. Default 64 MiB. */
   readonly inflightBytesMax?: number;
-  /** Most bytes of commands in a leader's uncommitted tail. Default 128 MiB. */
+  /**
+   * Most bytes of commands in a leader's uncommitted tail. Beyond it the leader's own proposals wait,
+   * and forwarded ones are dropped, which ends them at their deadline. Default 128 MiB.
+   */
   readonly uncommittedBytesMax?: number;
   /** Most bytes of committed entries handed to the state machine and not yet applied. Default 4 MiB. */
   readonly applyBytesMax?: number;

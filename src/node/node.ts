@@ -12,7 +12,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import { type Message, type PeerId, RaftError } from "../raft/mod.ts";
+import { ConfigError, type Message, type PeerId, RaftError } from "../raft/mod.ts";
 import type { NodeStorage } from "../storage/contract.ts";
 import type { RegionMessage, Transport } from "../transport/contract.ts";
 import {
@@ -22,7 +22,7 @@ import {
 } from "./checked_options.ts";
 import { Directory } from "./directory.ts";
 import { EPOCH_BOUND } from "./envelope.ts";
-import { StoppedError, TimedOutError, UnknownRegionError } from "./errors.ts";
+import { InternalError, StoppedError, UnknownRegionError } from "./errors.ts";
 import type { PeerEffects, ProposalRequest, ReadRequest } from "./events.ts";
 import { Notifier } from "./notifier.ts";
 import type { NodeOptions, ProposalResult, ReadResult, RequestOptions } from "./options.ts";
@@ -32,18 +32,10 @@ import { openRegion, recoverLastApplied } from "./recovery.ts";
 import { Region } from "./region.ts";
 import { deadlineOf, LocalProposal, LocalRead, reject, request, resolve } from "./requests.ts";
 import type { NodeCounters, NodeStatus } from "./status.ts";
+import { Transfers } from "./transfers.ts";
 
 /** How often a region is handled again in one turn when its work completed at once. */
 const ROUNDS_PER_TURN_MAX = 4;
-
-/** A caller that waits for leadership to pass. */
-interface TransferWaiter {
-  readonly region: Region;
-  readonly to: PeerId;
-  readonly deadline: number;
-  readonly resolve: () => void;
-  readonly reject: (error: RaftError) => void;
-}
 
 /** One process of a cluster. */
 export class Node implements AsyncDisposable {
@@ -70,7 +62,7 @@ export class Node implements AsyncDisposable {
     messagesUndeliverable: 0,
   };
   #outbox = new Map<number, RegionMessage[]>();
-  #transfers: TransferWaiter[] = [];
+  readonly #transfers = new Transfers();
   #turnScheduled = false;
   #stopTicks: () => void = () => {};
   /** Set as soon as the node is ending. */
@@ -95,7 +87,13 @@ export class Node implements AsyncDisposable {
    *   when it cannot listen.
    */
   static async open(options: NodeOptions): Promise<Node> {
-    const checked = checkNodeOptions(options);
+    let checked: CheckedNodeOptions;
+    try {
+      checked = checkNodeOptions(options);
+    } catch (error) {
+      await closeParts(options);
+      throw error;
+    }
     const node = new Node(options, checked);
     try {
       for (const region of checked.regions) await node.#openRegion(region, options);
@@ -123,6 +121,11 @@ export class Node implements AsyncDisposable {
   ): Promise<ProposalResult<Result>> {
     const region = this.#regionFor(options);
     if (region instanceof Error) return Promise.reject(region);
+    if (!(command instanceof Uint8Array)) {
+      return Promise.reject(
+        new ConfigError(`command must be a Uint8Array: current value is ${String(command)}`),
+      );
+    }
     const deadline = this.#deadline(options);
     return request<ProposalResult, LocalProposal>(
       "proposal",
@@ -156,9 +159,11 @@ export class Node implements AsyncDisposable {
   /**
    * The state of this node's replica of a region, the first one by default.
    *
-   * @throws UnknownRegionError when the region is not hosted here.
+   * @throws UnknownRegionError when the region is not hosted here, StoppedError when the node has
+   *   stopped.
    */
   status(regionId?: number): NodeStatus {
+    if (this.#ended !== undefined) throw new StoppedError(false, { cause: this.#ended.error });
     const region = this.#region(regionId);
     return { ...region.peer.status(), nodeCounters: { ...this.#counters } };
   }
@@ -174,10 +179,8 @@ export class Node implements AsyncDisposable {
     if (region instanceof Error) return Promise.reject(region);
     if (region.peer.leader === to) return Promise.resolve();
     const deadline = this.#deadline(options);
-    return new Promise((resolve, reject) => {
-      this.#transfers.push({ region, to, deadline, resolve, reject });
-      region.push({ type: "transfer-leader", to });
-    });
+    region.push({ type: "transfer-leader", to });
+    return this.#transfers.wait(region.regionId, to, deadline);
   }
 
   /** Starts an election at this member now. Nothing happens when it leads, or may not be elected. */
@@ -312,7 +315,11 @@ export class Node implements AsyncDisposable {
     this.#turnScheduled = true;
     setImmediate(() => {
       this.#turnScheduled = false;
-      this.#turn();
+      try {
+        this.#turn();
+      } catch (cause) {
+        void this.#end(new InternalError(`an unexpected error in a turn: ${cause}`, { cause }));
+      }
     });
   }
 
@@ -323,7 +330,7 @@ export class Node implements AsyncDisposable {
     for (let round = 0; round < ROUNDS_PER_TURN_MAX && this.#ended === undefined; round++) {
       if (!this.#handleRegions(now)) break;
     }
-    this.#expireTransfers(now);
+    this.#transfers.expire(now);
   }
 
   /** Sends and writes first, over all regions, as applying may take its time. */
@@ -394,25 +401,8 @@ export class Node implements AsyncDisposable {
       const { leaderPeerId } = effects.leaderState;
       const leaderNodeId = this.#directory.nodeOf(region.regionId, leaderPeerId);
       this.#notifier.leaderState(region.peer, effects.leaderState, leaderNodeId);
-      this.#settleTransfers(region, leaderPeerId);
+      this.#transfers.settle(region.regionId, leaderPeerId);
     }
-  }
-
-  #settleTransfers(region: Region, leader: PeerId): void {
-    this.#transfers = this.#transfers.filter((waiter) => {
-      if (waiter.region !== region || waiter.to !== leader) return true;
-      waiter.resolve();
-      return false;
-    });
-  }
-
-  #expireTransfers(now: number): void {
-    if (this.#transfers.length === 0) return;
-    this.#transfers = this.#transfers.filter((waiter) => {
-      if (waiter.deadline > now) return true;
-      waiter.reject(new TimedOutError("transfer of leadership", true));
-      return false;
-    });
   }
 
   /** Ends the node, once: nothing leaves it from the first line on. */
@@ -426,8 +416,7 @@ export class Node implements AsyncDisposable {
     this.#outbox.clear();
     const now = this.#options.clock.now();
     for (const region of this.#regions.values()) this.#stopRegion(region, error, now);
-    for (const waiter of this.#transfers) waiter.reject(new StoppedError(true, { cause: error }));
-    this.#transfers = [];
+    this.#transfers.stop(error);
     if (error !== undefined) this.#notifier.failed(error);
     await this.#release();
     this.#notifier.stopped(error);
@@ -462,4 +451,16 @@ function rejectRequest(
   error: PeerEffects["rejected"][0]["error"],
 ) {
   reject((request as LocalProposal | LocalRead).answer, error);
+}
+
+/** Closes what a node was given when it cannot be built; the error that prevents it counts more. */
+async function closeParts({ transport, storage, regions }: NodeOptions): Promise<void> {
+  const machines = Array.isArray(regions) ? regions.map((region) => region.stateMachine) : [];
+  for (const part of [transport, ...machines, storage]) {
+    try {
+      await part?.close?.();
+    } catch {
+      // The caller is told about the options.
+    }
+  }
 }

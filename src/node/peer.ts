@@ -4,13 +4,8 @@
  * of its own. A `Node` carries the effects out in production, a simulator in tests.
  *
  * All events of a call are handled before one Ready is taken: what has arrived together is written,
- * sent and applied together. That is where batching comes from; nothing waits for a timer.
- *
- * A leader whose disk hangs must not lead: nothing it appends itself becomes durable, and a write
- * that hangs may never return. When the oldest write has been under way for an election timeout, the
- * leader asks the most advanced voter to take over and falls silent: no heartbeats, no appends; the
- * others elect a leader within an election timeout. The core does not tick meanwhile, so that it does
- * not campaign either. When the write returns, the peer goes on as whatever it is by then.
+ * sent and applied together. That is where batching comes from; nothing waits for a timer. What a
+ * peer does while its disk hangs is told in `disk_watch.ts`.
  *
  * @module
  */
@@ -33,13 +28,15 @@ import {
 } from "../raft/mod.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue } from "./apply_queue.ts";
-import { InternalError, MessageRejectedError, StoppedError } from "./errors.ts";
+import { DiskWatch, mostAdvancedVoter } from "./disk_watch.ts";
+import { InternalError, MessageRejectedError } from "./errors.ts";
 import {
   type ApplyWork,
   createPeerEffects,
   type PeerEffects,
   type PeerEvent,
   ProposalRequest,
+  turnIntoFailure,
 } from "./events.ts";
 import { ForwardedProposals } from "./forwarded.ts";
 import { checkLimits } from "./limits.ts";
@@ -59,8 +56,9 @@ export class Peer {
 
   readonly #counters: PeerCounters = createPeerCounters();
   readonly #core: RawNode;
-  readonly #electionTick: number;
+  readonly #disk: DiskWatch;
   readonly #forwardProposals: boolean;
+  readonly #installsSnapshots: boolean;
   readonly #nodeOf: (peerId: PeerId) => number;
   readonly #logger: Logger;
   readonly #proposals: ProposalQueue;
@@ -73,7 +71,6 @@ export class Peer {
   #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: -1 };
   /** The highest term among applied entries. */
   #appliedTerm = 0;
-  #diskHangs = false;
   #stopped = false;
   /** A snapshot that is being written, by the id of its write. */
   #snapshot: { readonly appendId: number; readonly snapshot: Snapshot } | undefined;
@@ -84,8 +81,10 @@ export class Peer {
     this.nodeId = options.nodeId;
     this.regionId = options.regionId;
     this.counters = this.#counters;
-    this.#electionTick = options.electionTick ?? 10;
+    const electionTick = options.electionTick ?? 10;
+    this.#disk = new DiskWatch(electionTick);
     this.#forwardProposals = options.forwardProposals ?? true;
+    this.#installsSnapshots = options.installsSnapshots ?? false;
     this.#nodeOf = options.nodeOf ?? (() => 0);
     this.#logger = options.logger ?? SILENT_LOGGER;
     const limits = checkLimits(options.limits);
@@ -109,7 +108,7 @@ export class Peer {
       id: options.id,
       storage,
       random: options.random,
-      electionTick: this.#electionTick,
+      electionTick,
       heartbeatTick: options.heartbeatTick ?? 1,
       applied: options.lastApplied,
       asyncStorageWrites: true,
@@ -207,7 +206,7 @@ export class Peer {
       pendingProposalBytes: this.#proposals.bytes,
       pendingReads: this.#reads.count,
       pendingAppends: this.#appends.count,
-      diskHangs: this.#diskHangs,
+      diskHangs: this.#disk.hangs,
       counters: { ...this.#counters },
     };
   }
@@ -271,37 +270,20 @@ export class Peer {
     const write = this.#appends.tick();
     if (write !== undefined) effects.appends.push(write);
     this.#watchDisk();
-    if (!this.#diskHangs) this.#core.tick();
+    if (!this.#disk.hangs) this.#core.tick();
   }
 
-  /** See the module's documentation: a disk that hangs. */
   #watchDisk(): void {
-    const hangs = this.#appends.oldestTicks >= this.#electionTick;
-    if (hangs === this.#diskHangs) return;
-    this.#diskHangs = hangs;
-    if (!hangs) {
-      this.#logger.info(`${this.#name} the disk answers again`);
-      return;
-    }
+    const change = this.#disk.observe(this.#appends.oldestTicks);
+    if (change === "answers") this.#logger.info(`${this.#name} the disk answers again`);
+    if (change !== "hangs") return;
     this.#counters.diskHangs++;
     this.#logger.warn(
-      `${this.#name} a write has been under way for ${this.#electionTick} ticks: the disk hangs`,
+      `${this.#name} a write has been under way for ${this.#appends.oldestTicks} ticks: ` +
+        "the disk hangs",
     );
-    const successor = this.#mostAdvancedVoter();
+    const successor = mostAdvancedVoter(this.id, this.#core.status().progress);
     if (successor !== NO_PEER) this.#core.transferLeader(successor);
-  }
-
-  #mostAdvancedVoter(): PeerId {
-    const { progress } = this.#core.status();
-    let best = NO_PEER;
-    let bestIndex = -1;
-    for (const [id, replica] of progress ?? []) {
-      if (id === this.id || replica.learner || !replica.recentActive) continue;
-      if (replica.matchIndex <= bestIndex) continue;
-      best = id;
-      bestIndex = replica.matchIndex;
-    }
-    return best;
   }
 
   #receive(message: Message, effects: PeerEffects): void {
@@ -314,11 +296,12 @@ export class Peer {
   }
 
   /**
-   * Only the snapshot every first member starts from, that of the empty state, can be installed. The
-   * core ignores one that stands for what is committed here, but answers it.
+   * Unless the state machine can be restored, only the snapshot every first member starts from, that
+   * of the empty state, can be installed. The core ignores one that stands for what is committed here,
+   * but answers it.
    */
   #canInstall(snapshot: Snapshot | undefined): boolean {
-    if (snapshot === undefined) return true;
+    if (this.#installsSnapshots || snapshot === undefined) return true;
     const { index } = snapshot.metadata;
     if (index <= this.#core.basicStatus().hardState.commitIndex) return true;
     return index === INITIAL_INDEX && snapshot.data.length === 0 && this.lastApplied === 0;
@@ -389,7 +372,7 @@ export class Peer {
   }
 
   #isSilent(): boolean {
-    return this.#diskHangs && this.#core.basicStatus().softState.role === "leader";
+    return this.#disk.hangs && this.#core.basicStatus().softState.role === "leader";
   }
 
   /** Takes a Ready, and a further one only when there are answers that no write delays. */
@@ -418,6 +401,7 @@ export class Peer {
     if (message.snapshot !== undefined) {
       const work = effects.appends[effects.appends.length - 1];
       this.#snapshot = { appendId: work.id, snapshot: message.snapshot };
+      this.#applies.supersede(message.snapshot.metadata.index);
     }
     return answers;
   }
@@ -437,13 +421,15 @@ export class Peer {
 
   #appended(id: number, effects: PeerEffects): void {
     const responses = this.#appends.complete(id);
+    let superseded: readonly Message[] = [];
     if (this.#snapshot?.appendId === id) {
-      this.#applies.restored(this.#snapshot.snapshot.metadata.index);
+      superseded = this.#applies.restored(this.#snapshot.snapshot.metadata.index);
       this.#proposals.forgetCertainty();
       this.#snapshot = undefined;
     }
     this.#deliver(responses, effects);
-    if (this.#diskHangs) this.#watchDisk();
+    this.#deliver(superseded, effects);
+    if (this.#disk.hangs) this.#watchDisk();
   }
 
   #applied(commandResults: readonly unknown[], effects: PeerEffects): void {
@@ -487,24 +473,13 @@ export class Peer {
     this.#reads.stop(cause, effects);
   }
 
-  /** Ends the peer: nothing leaves it, and whoever was to be told of a success is told to be unsure. */
+  /** Ends the peer because of an error. */
   #fail(error: unknown, rest: readonly PeerEvent[], effects: PeerEffects): void {
     const failure = error instanceof RaftError
       ? error
       : new InternalError(`an unexpected error in ${this.#name} ${error}`, { cause: error });
     this.#logger.error(`${this.#name} ends: ${failure.message}`);
-    effects.failure = failure;
-    effects.messages.length = 0;
-    effects.appends.length = 0;
-    effects.apply = undefined;
-    for (const { proposal } of effects.applied.splice(0)) {
-      const error = new StoppedError(true, { cause: failure });
-      effects.rejected.push({ request: proposal, error });
-    }
-    for (const { read } of effects.readable.splice(0)) {
-      const error = new StoppedError(false, { cause: failure });
-      effects.rejected.push({ request: read, error });
-    }
+    turnIntoFailure(effects, failure);
     this.#stop(failure, effects);
     for (const event of rest) this.#rejectLate(event, effects);
   }

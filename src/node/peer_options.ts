@@ -40,6 +40,12 @@ export interface PeerOptions {
   readonly forwardProposals?: boolean;
   /** Propose again what was certainly lost. Default true. */
   readonly repeatDropped?: boolean;
+  /**
+   * Whether whoever drives the peer restores the state machine from a snapshot that a write carries,
+   * before it answers with `appended`; never while a batch is under way. Otherwise snapshots with a
+   * state are refused. Default false.
+   */
+  readonly installsSnapshots?: boolean;
   readonly limits?: PeerLimits;
   /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
   readonly nodeOf?: (peerId: PeerId) => number;

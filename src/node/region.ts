@@ -17,7 +17,7 @@ import type {
   ReadRequest,
 } from "./events.ts";
 import type { Peer } from "./peer.ts";
-import type { StateMachine } from "./state_machine.ts";
+import type { ApplyBatch, StateMachine } from "./state_machine.ts";
 
 /** Most messages that wait for a region's next turn; the newest beyond it are dropped. */
 export const INBOX_MESSAGES_MAX = 16_384;
@@ -137,23 +137,28 @@ export class Region {
 
   /** Starts a write; its completion comes back as an event. */
   append(work: AppendWork): void {
-    this.#storage.append(work.write).then(
-      () => this.push({ type: "appended", id: work.id }),
-      (error) => this.#storageFailed(error),
-    );
+    const done: PeerEvent = { type: "appended", id: work.id };
+    this.#write(() => this.#storage.append(work.write), done);
   }
 
   /** Starts work of the state machine; its completion comes back as an event. */
   apply(work: ApplyWork): void {
-    if (work.type === "configuration") {
-      this.#storage.saveConfState(work.confState, work.index).then(
-        () => this.push({ type: "configuration-saved" }),
-        (error) => this.#storageFailed(error),
-      );
-      return;
-    }
+    if (work.type === "batch") return this.#applyBatch(work.batch);
+    const done: PeerEvent = { type: "configuration-saved" };
+    this.#write(() => this.#storage.saveConfState(work.confState, work.index), done);
+  }
+
+  #write(start: () => Promise<void>, done: PeerEvent): void {
     try {
-      const results = this.stateMachine.apply(work.batch);
+      start().then(() => this.push(done), (error) => this.#storageFailed(error));
+    } catch (error) {
+      this.#storageFailed(error);
+    }
+  }
+
+  #applyBatch(batch: ApplyBatch): void {
+    try {
+      const results = this.stateMachine.apply(batch);
       if (Array.isArray(results)) return this.push({ type: "applied", results });
       this.#applying = Promise.resolve(results).then(
         (resolved) => this.push({ type: "applied", results: resolved }),

@@ -12,7 +12,7 @@ import {
 } from "../../src/node/mod.ts";
 import { ConfigError, createEntry, createMessage } from "../../src/raft/mod.ts";
 import { StorageError } from "../../src/storage/errors.ts";
-import { MemoryNodeStorage } from "../../src/storage/memory.ts";
+import { MemoryDisk, MemoryNodeStorage } from "../../src/storage/memory.ts";
 import { MemoryNetwork } from "../../src/transport/mod.ts";
 import { settle, TestCluster } from "./cluster.ts";
 import { Gate, gated } from "./gated_storage.ts";
@@ -335,9 +335,10 @@ test("options that make no sense are refused and everything is closed", async ()
   ];
   for (const [text, change] of attempts) {
     const machine = new ListMachine();
+    const disk = new MemoryDisk();
     const opening = Node.open({
       nodeId: 1,
-      storage: new MemoryNodeStorage({ clusterId: "test", nodeId: 1 }),
+      storage: new MemoryNodeStorage({ clusterId: "test", nodeId: 1 }, disk),
       transport: new MemoryNetwork().transport(1),
       regions: [{ members: [{ peerId: 1 }], stateMachine: machine }],
       ...change,
@@ -347,6 +348,8 @@ test("options that make no sense are refused and everything is closed", async ()
       assert.ok(error.message.includes(text), error.message);
       return true;
     });
+    assert.equal(machine.closed, !("regions" in change));
+    assert.equal(disk.locked, false);
   }
 });
 

@@ -287,6 +287,7 @@ test("stopping rejects what is pending and what comes later", async () => {
     assert.ok(error instanceof StoppedError);
   }
   assert.equal(cluster.machine(1).closed, true);
+  assert.throws(() => node.status(), StoppedError);
   await node.stop();
 });
 
@@ -305,6 +306,8 @@ test("calls that make no sense are refused", async () => {
   const node = cluster.node(1);
   assert.ok(await failure(cluster, node.read({ regionId: 9 })) instanceof UnknownRegionError);
   assert.throws(() => node.status(9), UnknownRegionError);
+  const text = "a text" as unknown as Uint8Array;
+  await assert.rejects(node.propose(text), /command must be a Uint8Array/);
   assert.throws(() => node.propose(command("a"), { deadlineMs: -1 }), ConfigError);
 });
 
