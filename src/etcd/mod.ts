@@ -13,4 +13,4 @@ export * from "./messages.ts";
 export { EtcdServer } from "./server.ts";
 export * from "./server_options.ts";
 export { ETCD_SERVICES, methodPath, type MethodShape } from "./services.ts";
-export { EtcdStatus, type StatusError } from "./status_errors.ts";
+export { EtcdStatus, type EtcdStatusName, type StatusError } from "./status_errors.ts";

@@ -23,8 +23,29 @@ function unavailable(details: string): StatusError {
   return { code: GrpcStatus.UNAVAILABLE, details };
 }
 
+/** Why etcd refuses a request, as far as this server does too. */
+export type EtcdStatusName =
+  | "keyNotProvided"
+  | "keyNotFound"
+  | "valueProvided"
+  | "leaseProvided"
+  | "tooManyOperations"
+  | "duplicateKey"
+  | "invalidSortOption"
+  | "requestTooLarge"
+  | "leaseNotFound"
+  | "compacted"
+  | "futureRevision"
+  | "tooManyRequests"
+  | "noLeader"
+  | "notLeader"
+  | "leaderChanged"
+  | "timedOut"
+  | "stopped"
+  | "cancelled";
+
 /** The statuses of etcd that this server gives. */
-export const EtcdStatus = {
+export const EtcdStatus: Readonly<Record<EtcdStatusName, StatusError>> = {
   keyNotProvided: invalid("etcdserver: key is not provided"),
   keyNotFound: invalid("etcdserver: key not found"),
   valueProvided: invalid("etcdserver: value is provided"),
@@ -55,7 +76,7 @@ export const EtcdStatus = {
   timedOut: unavailable("etcdserver: request timed out"),
   stopped: unavailable("etcdserver: server stopped"),
   cancelled: { code: GrpcStatus.CANCELLED, details: "etcdserver: request canceled" },
-} as const satisfies Record<string, StatusError>;
+};
 
 /** What a command that the store refused is answered with. */
 export function statusOfFailure(failure: KvFailure): StatusError {

@@ -24,7 +24,18 @@ export function readNodeState(database: Database): Map<string, Uint8Array> {
 function* readRecords(reader: Database): Generator<SnapshotRecord> {
   yield { kind: "header", meta: readMeta(reader) };
   for (const [key, value] of readNodeState(reader)) yield { kind: "node-state", key, value };
-  for (const row of new VersionTable(reader).history()) yield { kind: "version", row };
+  const newest = reader.prepare("SELECT max(sequence) AS sequence FROM history").get()!.sequence;
+  let last: number | null = null;
+  for (const row of new VersionTable(reader).history()) {
+    yield { kind: "version", row };
+    last = row.sequence;
+  }
+  // Some runtimes end an iteration without an error when its connection is closed.
+  if (last !== newest) {
+    throw new KvSnapshotError(
+      `Cannot go on with the snapshot: it ended at row ${last} of ${newest}`,
+    );
+  }
 }
 
 /**
@@ -51,6 +62,7 @@ export function snapshotChunks(reader: Database, closed: () => void): AsyncItera
           return Promise.resolve(result);
         } catch (cause) {
           release();
+          if (cause instanceof KvSnapshotError) return Promise.reject(cause);
           const message = `Cannot go on with the snapshot: ${reasonOf(cause)}`;
           return Promise.reject(new KvSnapshotError(message, { cause }));
         }

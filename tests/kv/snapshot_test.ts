@@ -179,6 +179,21 @@ test("a snapshot given up frees the write-ahead log: checkpoints complete again"
     assert.equal(store.durableIndex(), store.lastApplied());
   }));
 
+test("a snapshot being read holds the durable index back, as its checkpoint is incomplete", () =>
+  withStore(async (store) => {
+    fill(store, 300);
+    store.flush();
+    const durable = store.durableIndex();
+    put(store, "first", "1");
+    const snapshot = store.snapshot();
+    put(store, "second", "2");
+    store.flush();
+    assert.equal(store.durableIndex(), durable);
+    await collect(snapshot);
+    store.flush();
+    assert.equal(store.durableIndex(), store.lastApplied());
+  }));
+
 test("closing the store ends a snapshot with an error", () =>
   withDirectory(async (directory) => {
     const store = KvStore.open({ directory });
