@@ -75,13 +75,15 @@ const PRIMARY_CODES: Readonly<Record<number, StorageErrorCode>> = {
   26: "STORAGE_CORRUPT", // NOTADB
 };
 
-// Deno's errors of opening carry no code, only SQLite's text.
+// Deno's errors of opening carry no code, only a text of SQLite or of its own permissions.
 const TEXTS: readonly (readonly [text: string, code: StorageErrorCode])[] = [
   ["readonly", "STORAGE_READ_ONLY"],
   ["database is locked", "STORAGE_LOCKED"],
   ["disk is full", "STORAGE_FULL"],
   ["not a database", "STORAGE_CORRUPT"],
   ["malformed", "STORAGE_CORRUPT"],
+  ["Requires write access", "STORAGE_READ_ONLY"],
+  ["Requires read access", "STORAGE_READ_ONLY"],
 ];
 
 const ADVICE: Readonly<Partial<Record<StorageErrorCode, string>>> = {
@@ -103,17 +105,15 @@ function isDriverError(error: unknown): error is Error & { errcode?: number } {
 
 /** The kind of failure that a driver's or the file system's error stands for. */
 function codeOf(error: unknown): StorageErrorCode {
-  if (isDriverError(error)) {
-    if (error.errcode !== undefined) return PRIMARY_CODES[error.errcode & 0xff] ?? "STORAGE_IO";
-    return TEXTS.find(([text]) => error.message.includes(text))?.[1] ?? "STORAGE_IO";
+  if (isDriverError(error) && error.errcode !== undefined) {
+    return PRIMARY_CODES[error.errcode & 0xff] ?? "STORAGE_IO";
   }
-  const { code, name } = error as { code?: unknown; name?: unknown };
+  const { code, message = "" } = error as { code?: unknown; message?: string };
   // A stored integer beyond 2^53-1, which nothing of ours writes.
-  if (code === "ERR_OUT_OF_RANGE" || error instanceof RangeError) return "STORAGE_CORRUPT";
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS" || name === "NotCapable") {
-    return "STORAGE_READ_ONLY";
-  }
-  return code === "ENOSPC" || code === "EDQUOT" ? "STORAGE_FULL" : "STORAGE_IO";
+  if (code === "ERR_OUT_OF_RANGE") return "STORAGE_CORRUPT";
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS") return "STORAGE_READ_ONLY";
+  if (code === "ENOSPC" || code === "EDQUOT") return "STORAGE_FULL";
+  return TEXTS.find(([text]) => message.includes(text))?.[1] ?? "STORAGE_IO";
 }
 
 /**
@@ -123,7 +123,9 @@ function codeOf(error: unknown): StorageErrorCode {
 export function toStorageError(error: unknown, action: string): StorageError {
   if (error instanceof StorageError) return error;
   const code = codeOf(error);
-  const found = error instanceof Error ? error.message : String(error);
+  const number = isDriverError(error) ? error.errcode : undefined;
+  const found = (error instanceof Error ? error.message : String(error)) +
+    (number === undefined ? "" : ` (SQLite result code ${number})`);
   return new StorageError(code, `Cannot ${action}: ${found}; ${ADVICE[code]}`, { cause: error });
 }
 

@@ -17,6 +17,7 @@ import {
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import process from "node:process";
 import type { NodeIdentity } from "../contract.ts";
 import { StorageError } from "../errors.ts";
 import {
@@ -41,7 +42,7 @@ export function prepareDirectory(directory: string): void {
   try {
     if (!existsSync(directory)) {
       mkdirSync(directory, { recursive: true });
-      syncDirectory(dirname(directory));
+      syncParent(directory);
     }
     if (!statSync(directory).isDirectory()) {
       throw new StorageError(
@@ -49,9 +50,33 @@ export function prepareDirectory(directory: string): void {
         `Cannot open the storage in ${directory}: not a directory`,
       );
     }
-    accessSync(directory, constants.R_OK | constants.W_OK);
   } catch (error) {
     throw toStorageError(error, `use the directory ${directory}`);
+  }
+}
+
+/**
+ * The error for a failure to open `directory`: where it cannot be written, that is the cause, whatever
+ * SQLite could not do because of it.
+ */
+export function openError(error: unknown, directory: string): StorageError {
+  const failure = toStorageError(error, `open the storage in ${directory}`);
+  if (failure.code !== "STORAGE_IO" || isWritable(directory)) return failure;
+  return new StorageError(
+    "STORAGE_READ_ONLY",
+    `Cannot open the storage in ${directory}: the directory is read-only for this process; make it ` +
+      "and its files writable",
+    { cause: failure },
+  );
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch (error) {
+    // Deno asks for another permission here; without it nothing is known.
+    return !["EACCES", "EPERM", "EROFS"].includes((error as { code?: string }).code ?? "");
   }
 }
 
@@ -218,6 +243,16 @@ function createTables(database: Database, identity: NodeIdentity): void {
       // Rolled back already; the first error counts.
     }
     throw error;
+  }
+}
+
+/** Makes the name of a new directory durable, where this process may look at its parent. */
+function syncParent(directory: string): void {
+  try {
+    syncDirectory(dirname(directory));
+  } catch {
+    // Without the permission, whoever gave it has made the directory known to the disk, or it is
+    // missing after a crash of the whole machine, which is found when the node starts.
   }
 }
 

@@ -5,13 +5,12 @@
  * @module
  */
 
-import { resolve } from "node:path";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { NodeIdentity, NodeStorage, RaftStorage, RegionBootstrap } from "../contract.ts";
 import { closedError, StorageError } from "../errors.ts";
 import { checkBootstrap, checkIdentity, checkInteger, createRegionState } from "../region_state.ts";
 import { type Database, withStorageErrors } from "./database.ts";
-import { DATABASE_FILE, openDatabaseFile, prepareDirectory } from "./files.ts";
+import { DATABASE_FILE, openDatabaseFile, openError, prepareDirectory } from "./files.ts";
 import { GroupCommitter } from "./group_commit.ts";
 import { DirectoryLock } from "./lock.ts";
 import { LogCache } from "./log_cache.ts";
@@ -30,7 +29,8 @@ export interface SqliteStorageOptions {
   readonly identity: NodeIdentity;
   /**
    * Most bytes of recent entries kept in memory, for each region. Entries that are not durable yet
-   * are kept beyond it. Default 16 MiB.
+   * are kept beyond it, and so is the rest of a larger buffer that a command is a part of. 0 keeps
+   * nothing. Default 16 MiB; less where a node holds many regions.
    */
   readonly cacheBytesMax?: number;
   /**
@@ -123,12 +123,13 @@ export class SqliteNodeStorage implements NodeStorage {
     checkOptions(options);
     const directory = resolve(options.directory);
     prepareDirectory(directory);
-    const lock = DirectoryLock.acquire(directory);
+    let lock: DirectoryLock | undefined;
     try {
+      lock = DirectoryLock.acquire(directory);
       return new SqliteNodeStorage(options, directory, lock);
     } catch (error) {
-      lock.release();
-      throw error;
+      lock?.release();
+      throw openError(error, directory);
     }
   }
 
