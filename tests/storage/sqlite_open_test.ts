@@ -13,7 +13,15 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { createConfState, createEntry } from "../../src/raft/mod.ts";
 import { StorageError } from "../../src/storage/mod.ts";
+import type { RegionState } from "../../src/storage/region_state.ts";
+import type { SqlValue } from "../../src/storage/sqlite/database.ts";
 import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
+import {
+  decodeRegion,
+  encodeRegion,
+  entryChecksum,
+  REGION_COLUMNS,
+} from "../../src/storage/sqlite/rows.ts";
 import { withDirectory } from "./temporary_directory.ts";
 
 const identity = { clusterId: "tests", nodeId: 1 };
@@ -151,6 +159,58 @@ for (const [what, sql, message] of DAMAGES) {
       assert.match(error.message, message);
     }));
 }
+
+/** What the state of region 1 must not be, even where its checksum holds. */
+const STATES: [what: string, change: (state: RegionState) => Partial<RegionState>, RegExp][] = [
+  [
+    "a commit index beyond the log",
+    ({ hardState }) => ({ hardState: { ...hardState, commitIndex: 206 } }),
+    /region 1 has a commit index of 206.* from 5 to its last index 205/,
+  ],
+  [
+    "a commit index before the truncated index",
+    ({ hardState }) => ({ hardState: { ...hardState, commitIndex: 4 } }),
+    /region 1 has a commit index of 4/,
+  ],
+  ["a configuration beyond the log", () => ({ confStateIndex: 999 }), /configuration index of 999/],
+  ["a truncated index beyond the log", () => ({ truncatedIndex: 999 }), /truncated index of 999/],
+  [
+    "a last term that the log does not have",
+    () => ({ lastTerm: 3 }),
+    /ends at index 205 of term 2/,
+  ],
+];
+
+for (const [what, change, message] of STATES) {
+  test(`${what} is found when opening`, () =>
+    withDirectory(async (directory) => {
+      await populate(directory);
+      const database = new DatabaseSync(join(directory, "raft.db"));
+      const select = database.prepare(`SELECT ${REGION_COLUMNS} FROM raft_state WHERE slot = 1`);
+      const row = decodeRegion(Object.values(select.get() ?? {}) as SqlValue[]);
+      assert.ok(row !== undefined);
+      const state = { ...row.state, ...change(row.state) };
+      database
+        .prepare(`REPLACE INTO raft_state VALUES (${REGION_COLUMNS.map(() => "?")})`)
+        .run(...encodeRegion(row.slot, row.regionId, row.peerId, state));
+      database.close();
+      const error = await refusal(directory);
+      assert.equal(error.code, "STORAGE_CORRUPT");
+      assert.match(error.message, message);
+    }));
+}
+
+test("a term that decreases along the log is found when opening", () =>
+  withDirectory(async (directory) => {
+    await populate(directory);
+    const command = new Uint8Array(3);
+    const database = new DatabaseSync(join(directory, "raft.db"));
+    database
+      .prepare(`UPDATE raft_log SET term = 1, command = ?, checksum = ? WHERE key = ${KEY_2} + 9`)
+      .run(command, entryChecksum(2, 9, 1, 0, command, undefined));
+    database.close();
+    assert.match((await refusal(directory)).message, /region 2 has term 1 at index 9 after term 2/);
+  }));
 
 test("rows that a compaction had no time to delete are no damage, and are deleted", () =>
   withDirectory(async (directory) => {

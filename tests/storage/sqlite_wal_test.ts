@@ -7,6 +7,9 @@ import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
 import { scanWal } from "../../src/storage/sqlite/wal.ts";
 import { withDirectory } from "./temporary_directory.ts";
 
+/** Scans hundreds of files: generous where the machine is busy. */
+const SLOW = { timeout: 60_000 };
+
 const identity = { clusterId: "tests", nodeId: 1 };
 const FRAME_BYTES = 24 + 4096;
 const TRANSACTIONS = 8;
@@ -78,33 +81,37 @@ test("a missing, empty or unfinished write-ahead log is no damage", () =>
     }
   }));
 
-test("any byte damaged in any frame but the last transaction's is found, and the frame named", () =>
-  withDirectory(async (directory) => {
-    const path = join(await crashImage(directory), "raft.db-wal");
-    const wal = readFileSync(path);
-    const frames = framesOf(wal);
-    const lastButOne = frames.filter((frame) => frame.commit).at(-2)?.number ?? 0;
-    for (const { number, offset } of frames) {
-      // Each field of the header (page, commit mark, salts, checksums), then the page.
-      for (const at of [0, 3, 6, 8, 12, 16, 20, 24, 24 + number * 61 % 4096, 24 + 4095]) {
-        // Not the highest bit: SQLite's checksum lets two of them cancel out, so that a page
-        // damaged there looks like a lost commit mark and is refused, which is safe as well.
-        const damage = () => scanDamaged(path, wal, offset + at, 1 << (number % 7));
-        const refused = {
-          code: "STORAGE_CORRUPT",
-          message: new RegExp(`^Frame ${number} of the write-ahead log`),
-        };
-        if (number <= lastButOne) {
-          assert.throws(damage, refused, `frame ${number}, byte ${at}`);
-        } else if (at === 6 && number < frames.length) {
-          // A commit mark where the transaction had none is no torn write.
-          assert.throws(damage, refused, `frame ${number}, byte ${at}`);
-        } else {
-          assert.equal(damage().tornFrame, number, `frame ${number}, byte ${at}`);
+test(
+  "any byte damaged in any frame but the last transaction's is found, and the frame named",
+  SLOW,
+  () =>
+    withDirectory(async (directory) => {
+      const path = join(await crashImage(directory), "raft.db-wal");
+      const wal = readFileSync(path);
+      const frames = framesOf(wal);
+      const lastButOne = frames.filter((frame) => frame.commit).at(-2)?.number ?? 0;
+      for (const { number, offset } of frames) {
+        // Each field of the header (page, commit mark, salts, checksums), then the page.
+        for (const at of [0, 3, 6, 8, 12, 16, 20, 24, 24 + number * 61 % 4096, 24 + 4095]) {
+          // Not the highest bit: SQLite's checksum lets two of them cancel out, so that a page
+          // damaged there looks like a lost commit mark and is refused, which is safe as well.
+          const damage = () => scanDamaged(path, wal, offset + at, 1 << (number % 7));
+          const refused = {
+            code: "STORAGE_CORRUPT",
+            message: new RegExp(`^Frame ${number} of the write-ahead log`),
+          };
+          if (number <= lastButOne) {
+            assert.throws(damage, refused, `frame ${number}, byte ${at}`);
+          } else if (at === 6 && number < frames.length) {
+            // A commit mark where the transaction had none is no torn write.
+            assert.throws(damage, refused, `frame ${number}, byte ${at}`);
+          } else {
+            assert.equal(damage().tornFrame, number, `frame ${number}, byte ${at}`);
+          }
         }
       }
-    }
-  }));
+    }),
+);
 
 test("a commit mark that was wiped out does not hide its transaction", () =>
   withDirectory(async (directory) => {
