@@ -1,0 +1,228 @@
+/**
+ * The clients of one region: each asks, waits, thinks, and asks again, on any node; what it asked for
+ * and what it was answered becomes the history. After an unknown outcome it may ask for the same
+ * again, as another operation.
+ *
+ * @module
+ */
+
+import { type PeerEffects, ProposalRequest, ReadRequest } from "../node/mod.ts";
+import type { Chance } from "./chance.ts";
+import { violated } from "./errors.ts";
+import type { HistoryOperation } from "./history.ts";
+import type { Host } from "./host.ts";
+import type { Operation, Workload } from "./machine.ts";
+import type { Attempt, RegionTruth } from "./region_truth.ts";
+import type { Replica } from "./replica.ts";
+import type { World } from "./world.ts";
+
+/** One operation under way. */
+interface Call {
+  readonly client: number;
+  readonly operation: Operation;
+  readonly host: Host;
+  readonly calledAt: number;
+  /** What was committed when it was called: a read must not be served below it. */
+  readonly floor: number;
+  readonly attempt: Attempt | undefined;
+  request: ClientProposal | ClientRead | undefined;
+}
+
+class ClientProposal extends ProposalRequest {
+  readonly call: Call;
+  constructor(command: Uint8Array, deadline: number, call: Call) {
+    super(command, deadline);
+    this.call = call;
+  }
+}
+
+class ClientRead extends ReadRequest {
+  readonly call: Call;
+  constructor(deadline: number, call: Call) {
+    super(deadline);
+    this.call = call;
+  }
+}
+
+/** What clients are made of. */
+export interface ClientParts {
+  readonly world: World;
+  readonly chance: Chance;
+  readonly truth: RegionTruth;
+  readonly regionId: number;
+  readonly workload: Workload;
+  readonly count: number;
+  /** Nodes that host the region and run. */
+  readonly hosts: () => readonly Host[];
+}
+
+/** The clients of a region. */
+export class Clients {
+  readonly history: HistoryOperation[] = [];
+  readonly #parts: ClientParts;
+  readonly #open = new Set<Call>();
+  #moment = 0;
+  #isOver = false;
+
+  constructor(parts: ClientParts) {
+    this.#parts = parts;
+    for (let client = 0; client < parts.count; client++) this.#think(client, undefined);
+  }
+
+  /** Ends the clients: what is under way stays of unknown outcome. */
+  end(): void {
+    this.#isOver = true;
+    for (const call of [...this.#open]) this.#lose(call);
+  }
+
+  /** Calls the node's process leaves without an answer. */
+  hostEnded(host: Host): void {
+    for (const call of [...this.#open]) if (call.host === host) this.#lose(call);
+  }
+
+  /** Takes a peer's answers. */
+  answer(replica: Replica, effects: PeerEffects): void {
+    for (const { proposal, index, result } of effects.applied) {
+      if (proposal instanceof ClientProposal) this.#written(proposal.call, index, result);
+    }
+    for (const { read, index } of effects.readable) {
+      if (read instanceof ClientRead) this.#readable(read.call, index, replica);
+    }
+    for (const { request, error } of effects.rejected) {
+      if (request instanceof ClientProposal || request instanceof ClientRead) {
+        this.#rejected(request.call, error.mayHaveTakenEffect, error.code);
+      }
+    }
+  }
+
+  #think(client: number, again: Operation | undefined): void {
+    const { world, chance } = this.#parts;
+    world.schedule(chance.between(100, world.environment.thinkMaxUs), () => {
+      if (!this.#isOver) this.#ask(client, again);
+    });
+  }
+
+  #ask(client: number, again: Operation | undefined): void {
+    const { chance, workload, truth, world, regionId } = this.#parts;
+    const hosts = this.#parts.hosts();
+    if (hosts.length === 0) return this.#think(client, again);
+    const host = chance.pick(hosts);
+    const operation = again ?? workload.next(chance, client);
+    const deadline = host.nowMs + chance.between(20, world.environment.requestTimeoutMs);
+    const command = operation.kind === "write" ? workload.encode(operation.input) : undefined;
+    const call: Call = {
+      client,
+      operation,
+      host,
+      calledAt: this.#moment++,
+      floor: truth.commitIndex,
+      attempt: command === undefined ? undefined : truth.propose(command),
+      request: undefined,
+    };
+    this.#open.add(call);
+    if (command === undefined) {
+      const read = call.request = new ClientRead(deadline, call);
+      this.#noteEarlyRead(host);
+      host.push(regionId, { type: "reads", reads: [read] });
+    } else {
+      const proposal = call.request = new ClientProposal(command, deadline, call);
+      host.push(regionId, { type: "proposals", proposals: [proposal] });
+    }
+    if (chance.hits(30)) this.#cancelLater(call);
+  }
+
+  /** A leader that has not committed in its term makes reads wait. */
+  #noteEarlyRead(host: Host): void {
+    const { regionId, world } = this.#parts;
+    const replica = host.replicas.get(regionId)!;
+    const { peer, written } = replica;
+    if (peer?.state === "leader" && written.termAt(peer.commitIndex) < peer.term) {
+      world.coverage.add("reads asked for before the term's first commit");
+    }
+  }
+
+  #cancelLater(call: Call): void {
+    const { world, chance, regionId } = this.#parts;
+    const { incarnation } = call.host;
+    world.schedule(chance.below(20_000), () => {
+      const { host, request } = call;
+      if (!this.#open.has(call) || host.incarnation !== incarnation) return;
+      host.push(regionId, { type: "cancel", request: request! });
+    });
+  }
+
+  #written(call: Call, index: number, result: unknown): void {
+    const { workload, world } = this.#parts;
+    if (call.attempt!.committedIndex !== index) {
+      violated(
+        "exactly-once",
+        `a write is answered with index ${index} and is committed at ` +
+          `${call.attempt!.committedIndex}`,
+      );
+    }
+    world.coverage.add("writes answered");
+    this.#return(call, workload.output(result, call.operation.input));
+  }
+
+  #readable(call: Call, index: number, replica: Replica): void {
+    const { workload, world } = this.#parts;
+    if (index < call.floor || Math.max(replica.machine.lastApplied(), 1) < index) {
+      violated(
+        "linearizability",
+        `a read on ${replica.name} is served at index ${index} and state ` +
+          `${replica.machine.lastApplied()}, while ${call.floor} was committed when it was asked for`,
+      );
+    }
+    world.coverage.add("reads answered");
+    this.#return(call, workload.read(replica.machine, call.operation.input));
+  }
+
+  #rejected(call: Call, mayHaveTakenEffect: boolean, code: string): void {
+    const { world, truth } = this.#parts;
+    if (code === "OVERLOADED") world.coverage.add("requests refused by limits");
+    if (code === "DROPPED") world.coverage.add("proposals certainly lost");
+    if (mayHaveTakenEffect) return this.#lose(call);
+    if (!this.#open.delete(call)) return;
+    if (call.attempt !== undefined) truth.dropped(call.attempt);
+    this.#think(call.client, undefined);
+  }
+
+  #return(call: Call, output: unknown): void {
+    // It was given up when its process ended, or the clients did; the answer is true all the same.
+    if (!this.#open.delete(call)) return;
+    this.#note(output);
+    const { client, calledAt, operation } = call;
+    const returned = this.#moment++;
+    this.history.push({
+      client,
+      call: calledAt,
+      return: returned,
+      input: operation.input,
+      output,
+    });
+    this.#think(client, undefined);
+  }
+
+  /** Nobody knows whether it took effect. */
+  #lose(call: Call): void {
+    if (!this.#open.delete(call)) return;
+    const { client, calledAt, operation } = call;
+    if (operation.kind === "read") return this.#think(client, undefined);
+    const { world, chance } = this.#parts;
+    world.coverage.add("writes of unknown outcome");
+    this.history.push({
+      client,
+      call: calledAt,
+      return: undefined,
+      input: operation.input,
+      output: undefined,
+    });
+    this.#think(client, chance.hits(300) ? operation : undefined);
+  }
+
+  #note(output: unknown): void {
+    const { succeeded } = output as { succeeded?: unknown };
+    if (succeeded === true) this.#parts.world.coverage.add("conditions that held");
+    if (succeeded === false) this.#parts.world.coverage.add("conditions that failed");
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The world of one run: how fast and how bad network and disks are, how the peers are configured, and
+ * which faults happen how often. Drawn from the seed, so that a sweep meets quiet and wild worlds,
+ * and such in which only few kinds of faults exist: those find what a mixture of all hides.
+ *
+ * @module
+ */
+
+import type { PeerLimits } from "../node/mod.ts";
+import type { Chance } from "./chance.ts";
+
+/** The kinds of faults and disturbances, in the order of their weights. */
+export const FAULT_KINDS = [
+  "partition",
+  "isolate-leader",
+  "partial-partition",
+  "asymmetric-partition",
+  "flapping-link",
+  "slow-link",
+  "loss-burst",
+  "replay",
+  "reset",
+  "cut-snapshots",
+  "disk-stall",
+  "disk-slow",
+  "write-failure",
+  "disk-full",
+  "bit-flip",
+  "wipe",
+  "crash",
+  "crash-leader",
+  "crash-in-turn",
+  "crash-all",
+  "rolling-restart",
+  "pause",
+  "clock-skew",
+  "clock-jump",
+  "transfer",
+  "campaign",
+  "compact",
+  "add-learner",
+  "promote",
+  "demote",
+  "remove",
+  "replace",
+] as const;
+
+/** A kind of fault. */
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** How often each kind is chosen, relative to the others. */
+const WEIGHTS: Readonly<Record<FaultKind, number>> = {
+  "partition": 8,
+  "isolate-leader": 8,
+  "partial-partition": 5,
+  "asymmetric-partition": 5,
+  "flapping-link": 3,
+  "slow-link": 4,
+  "loss-burst": 4,
+  "replay": 6,
+  "reset": 4,
+  "cut-snapshots": 4,
+  "disk-stall": 5,
+  "disk-slow": 3,
+  "write-failure": 4,
+  "disk-full": 2,
+  "bit-flip": 2,
+  "wipe": 2,
+  "crash": 8,
+  "crash-leader": 8,
+  "crash-in-turn": 8,
+  "crash-all": 3,
+  "rolling-restart": 2,
+  "pause": 6,
+  "clock-skew": 4,
+  "clock-jump": 3,
+  "transfer": 8,
+  "campaign": 4,
+  "compact": 10,
+  "add-learner": 5,
+  "promote": 5,
+  "demote": 3,
+  "remove": 4,
+  "replace": 4,
+};
+
+/** What a run may be told about its faults; whatever is absent is drawn from the seed. */
+export interface FaultOptions {
+  /** Mean time between faults, in microseconds of virtual time; Infinity for none. */
+  readonly intervalUs?: number;
+  /** Weights of kinds; those that are absent never happen. */
+  readonly weights?: Partial<Readonly<Record<FaultKind, number>>>;
+  /** How many of a thousand packets are lost, and sent twice. */
+  readonly lossPerMille?: number;
+  readonly duplicatePerMille?: number;
+  /** Only the faults with these numbers happen; those of a run are numbered from 0. */
+  readonly only?: readonly number[];
+}
+
+/** The world of one run. Times are microseconds of virtual time. */
+export interface Environment {
+  readonly tickUs: number;
+  readonly electionTick: number;
+  readonly heartbeatTick: number;
+  readonly preVote: boolean;
+  readonly checkQuorum: boolean;
+  readonly forwardProposals: boolean;
+  readonly repeatDropped: boolean;
+  readonly limits: PeerLimits;
+  readonly delayMinUs: number;
+  readonly delayMaxUs: number;
+  readonly lossPerMille: number;
+  readonly duplicatePerMille: number;
+  /** Whether packets of a link keep their order. */
+  readonly inOrder: boolean;
+  /** Whether the messages of a turn for one node travel together. */
+  readonly batched: boolean;
+  readonly diskMinUs: number;
+  readonly diskMaxUs: number;
+  /** Whether reads of the storage show a write from the call on, or once it is durable. */
+  readonly visibleAtCall: boolean;
+  readonly applyMaxUs: number;
+  /** How long arrivals may be collected before a turn; 0: no longer than a moment. */
+  readonly turnMaxUs: number;
+  /** How many of a thousand batches the state machine makes durable at once. */
+  readonly checkpointPerMille: number;
+  /** Pauses of a client between operations. */
+  readonly thinkMaxUs: number;
+  readonly requestTimeoutMs: number;
+  readonly faultIntervalUs: number;
+  /** A weight for each of `FAULT_KINDS`. */
+  readonly faultWeights: readonly number[];
+}
+
+const SMALL_LIMITS: PeerLimits = {
+  pendingProposalsMax: 8,
+  proposalEntriesMax: 2,
+  appendBytesMax: 120,
+  inflightMessagesMax: 2,
+  inflightBytesMax: 240,
+  uncommittedBytesMax: 200,
+  applyBytesMax: 150,
+  pendingReadsMax: 8,
+};
+
+/** Draws a world. */
+export function drawEnvironment(chance: Chance, faults: FaultOptions): Environment {
+  const delayMinUs = chance.between(50, 800);
+  const diskMinUs = chance.between(20, 500);
+  const quiet = chance.hits(100);
+  const swarm = chance.hits(700);
+  return {
+    tickUs: 10_000,
+    electionTick: chance.between(4, 10),
+    heartbeatTick: chance.hits(800) ? 1 : 2,
+    preVote: chance.hits(750),
+    checkQuorum: chance.hits(750),
+    forwardProposals: chance.hits(800),
+    repeatDropped: chance.hits(700),
+    limits: chance.hits(300) ? SMALL_LIMITS : {},
+    delayMinUs,
+    delayMaxUs: delayMinUs + chance.skewed(100, 12_000),
+    lossPerMille: faults.lossPerMille ?? (quiet ? 0 : chance.skewed(0, 80)),
+    duplicatePerMille: faults.duplicatePerMille ?? (quiet ? 0 : chance.skewed(0, 80)),
+    inOrder: chance.hits(400),
+    batched: chance.hits(700),
+    diskMinUs,
+    diskMaxUs: diskMinUs + chance.skewed(100, 10_000),
+    visibleAtCall: chance.hits(600),
+    applyMaxUs: chance.skewed(50, 8_000),
+    turnMaxUs: chance.hits(500) ? 0 : chance.skewed(50, 2_000),
+    checkpointPerMille: chance.between(20, 500),
+    thinkMaxUs: chance.skewed(2_000, 40_000),
+    requestTimeoutMs: chance.between(100, 600),
+    faultIntervalUs: faults.intervalUs ?? chance.between(20_000, 90_000),
+    faultWeights: FAULT_KINDS.map((kind) => {
+      const drawn = !swarm || chance.hits(550) ? WEIGHTS[kind] : 0;
+      return faults.weights === undefined ? drawn : faults.weights[kind] ?? 0;
+    }),
+  };
+}

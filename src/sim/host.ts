@@ -1,0 +1,389 @@
+/**
+ * A node of the simulated cluster: what `Node` does in production, without promises. It collects what
+ * arrives, hands it to its peers, and carries their effects out, over one disk for all its regions.
+ * Its process may end between any two of these steps.
+ *
+ * @module
+ */
+
+import type { AppendWork, ApplyWork, PeerEffects, PeerEvent } from "../node/mod.ts";
+import type { Message, RaftError } from "../raft/mod.ts";
+import type { Chance } from "./chance.ts";
+import { Disk } from "./disk.ts";
+import { violated } from "./errors.ts";
+import { inspect, type Replicas } from "./inspection.ts";
+import type { Packet } from "./network.ts";
+import type { Replica } from "./replica.ts";
+import type { World } from "./world.ts";
+
+/** What a node asks of its world. */
+export interface HostHandler {
+  send(packet: Packet): void;
+  /** The replicas of a region that are not lost for good. */
+  replicasOf(regionId: number): Replicas;
+  nodeOf(regionId: number, peerId: number): number;
+  /** What a peer answers its callers. */
+  answer(host: Host, replica: Replica, effects: PeerEffects): void;
+  /** The process ended; every caller is left without an answer. */
+  ended(host: Host): void;
+  /** The process could not start, as its disk is damaged. */
+  refused(host: Host): void;
+}
+
+/** What a node of the network does not do itself. */
+interface Inbox {
+  events: PeerEvent[];
+  isTurnDue: boolean;
+}
+
+/** Where in a turn a process ends. */
+export type CrashPoint = "before-sending" | "while-sending" | "before-writing" | "after-writing";
+
+/** A batch that the state machine is applying. */
+interface Applying {
+  readonly work: ApplyWork & { readonly type: "batch" };
+  isDone: boolean;
+}
+
+/** One process and its disk. */
+export class Host {
+  readonly id: number;
+  readonly disk: Disk;
+  readonly replicas = new Map<number, Replica>();
+  /** Whether the process runs. */
+  isUp = false;
+  /** Whether its disk is lost: it never runs again. */
+  isLost = false;
+  /** Counts its processes. */
+  incarnation = 0;
+  /** The process ends at this point of its next turn. */
+  crashPoint: CrashPoint | undefined;
+  readonly #world: World;
+  readonly #chance: Chance;
+  readonly #handler: HostHandler;
+  readonly #inboxes = new Map<number, Inbox>();
+  readonly #applying = new Map<number, Applying>();
+  #pausedUntil = 0;
+  #backlog: (() => void)[] = [];
+  #clockRate = 1;
+  #clockBase = 0;
+  #clockMs: number;
+
+  constructor(id: number, world: World, chance: Chance, handler: HostHandler) {
+    this.id = id;
+    this.#world = world;
+    this.#chance = chance;
+    this.#handler = handler;
+    this.#clockMs = chance.below(100_000);
+    this.disk = new Disk(world, chance, (error) => this.#diskFailed(error));
+  }
+
+  /** Its monotonic clock, in milliseconds. */
+  get nowMs(): number {
+    return this.#clockMs + (this.#world.now - this.#clockBase) * this.#clockRate / 1000;
+  }
+
+  /** Whether its process runs and is not paused. */
+  get isAwake(): boolean {
+    return this.isUp && this.#world.now >= this.#pausedUntil;
+  }
+
+  /** Starts the process. */
+  start(): void {
+    if (this.isUp || this.isLost) return;
+    for (const replica of this.replicas.values()) {
+      if (replica.start()) continue;
+      this.isLost = true;
+      this.#world.coverage.add("damaged disks refused");
+      for (const other of this.replicas.values()) other.crash(false);
+      return this.#handler.refused(this);
+    }
+    this.isUp = true;
+    this.incarnation++;
+    this.crashPoint = undefined;
+    this.#pausedUntil = 0;
+    if (this.#world.trace.verbose) this.#world.line(`node ${this.id} starts`);
+    for (const regionId of this.replicas.keys()) {
+      this.#inboxes.set(regionId, { events: [], isTurnDue: false });
+    }
+    this.#scheduleTick(this.#chance.below(this.#world.environment.tickUs));
+  }
+
+  /** Ends the process; `writesSurvive` when the machine goes on. */
+  crash(writesSurvive: boolean): void {
+    if (!this.isUp) return;
+    if (this.#world.trace.verbose) this.#world.line(`node ${this.id} crashes`);
+    this.isUp = false;
+    this.incarnation++;
+    this.#backlog = [];
+    this.#applying.clear();
+    for (const replica of this.replicas.values()) replica.crash(writesSurvive);
+    this.disk.crash();
+    this.#handler.ended(this);
+  }
+
+  /** Suspends the process. Time goes on without it. */
+  pause(durationUs: number): void {
+    const isPaused = !this.isAwake;
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#world.now + durationUs);
+    if (isPaused) return;
+    this.#resumeLater();
+  }
+
+  /** Lets the clock run at another speed. */
+  setClockRate(rate: number): void {
+    this.#clockMs = this.nowMs;
+    this.#clockBase = this.#world.now;
+    this.#clockRate = rate;
+  }
+
+  /** Lets the clock jump forward. */
+  jumpClock(ms: number): void {
+    this.#clockMs += ms;
+  }
+
+  /** Something happened for a peer. */
+  push(regionId: number, event: PeerEvent): void {
+    if (!this.isUp || this.replicas.get(regionId)?.isRetired) return;
+    if (!this.isAwake) {
+      this.#backlog.push(() => this.push(regionId, event));
+      return;
+    }
+    const inbox = this.#inboxes.get(regionId)!;
+    inbox.events.push(event);
+    if (inbox.isTurnDue) return;
+    const { turnMaxUs } = this.#world.environment;
+    if (turnMaxUs === 0 || this.#chance.hits(300)) return this.#turn(regionId);
+    inbox.isTurnDue = true;
+    const { incarnation } = this;
+    this.#world.schedule(this.#chance.below(turnMaxUs), () => {
+      if (this.incarnation !== incarnation) return;
+      this.#whenAwake(() => {
+        inbox.isTurnDue = false;
+        this.#turn(regionId);
+      });
+    });
+  }
+
+  /** Messages arrived. */
+  receive(regionId: number, messages: readonly Message[]): void {
+    const peerId = this.replicas.get(regionId)?.peerId;
+    if (messages[0].to === peerId) this.push(regionId, { type: "messages", messages });
+  }
+
+  /** Discards the log before `index`. */
+  compact(replica: Replica, index: number): void {
+    const { written, durable } = replica;
+    if (index <= written.truncatedIndex) return;
+    this.#world.coverage.add("compactions");
+    written.compact(index);
+    this.disk.submit({ commit: () => durable.compact(index), done: () => {} });
+  }
+
+  #turn(regionId: number): void {
+    const inbox = this.#inboxes.get(regionId)!;
+    if (inbox.events.length === 0) return;
+    const { events } = inbox;
+    inbox.events = [];
+    const replica = this.replicas.get(regionId)!;
+    this.#carryOut(replica, this.#handle(replica, events));
+  }
+
+  #handle(replica: Replica, events: readonly PeerEvent[]): PeerEffects {
+    const peer = replica.peer!;
+    let effects: PeerEffects;
+    try {
+      effects = peer.handle(events, this.nowMs);
+    } catch (error) {
+      violated("no-exception", `peer ${replica.name} threw ${error}`, error);
+    }
+    const { trace } = this.#world;
+    trace.add(this.#world.now + this.id * 31 + replica.regionId);
+    trace.add(peer.term * 65_537 + peer.commitIndex * 257 + peer.lastApplied);
+    trace.add(effects.messages.length * 64 + effects.appends.length * 8 + events.length);
+    if (trace.verbose) this.#describe(replica, events, effects);
+    inspect(replica, effects, this.#handler.replicasOf(replica.regionId));
+    return effects;
+  }
+
+  #carryOut(replica: Replica, effects: PeerEffects): void {
+    const { crashPoint, incarnation } = this;
+    if (crashPoint === "before-sending") return this.#crashInTurn();
+    const some = crashPoint === "while-sending"
+      ? this.#chance.below(effects.messages.length + 1)
+      : effects.messages.length;
+    this.#send(replica, effects.messages.slice(0, some));
+    if (crashPoint === "while-sending" || crashPoint === "before-writing") {
+      return this.#crashInTurn();
+    }
+    for (const work of effects.appends) this.#append(replica, work);
+    if (crashPoint === "after-writing") return this.#crashInTurn();
+    this.#handler.answer(this, replica, effects);
+    if (this.incarnation === incarnation && effects.apply !== undefined) {
+      this.#apply(replica, effects.apply);
+    }
+  }
+
+  #crashInTurn(): void {
+    this.#world.coverage.add("crashes in a turn");
+    this.crashPoint = undefined;
+    this.crash(this.#chance.hits(500));
+  }
+
+  #send(replica: Replica, messages: readonly Message[]): void {
+    const { regionId } = replica;
+    const { batched } = this.#world.environment;
+    const packets = new Map<number, Message[]>();
+    for (const message of messages) {
+      const to = this.#handler.nodeOf(regionId, message.to);
+      if (to === 0) continue;
+      const packet = packets.get(to);
+      if (packet !== undefined && batched && message.type !== "snapshot") {
+        packet.push(message);
+      } else if (batched && message.type !== "snapshot") {
+        packets.set(to, [message]);
+      } else {
+        this.#handler.send({ from: this.id, to, regionId, messages: [message] });
+      }
+    }
+    for (const [to, packet] of packets) {
+      this.#handler.send({ from: this.id, to, regionId, messages: packet });
+    }
+  }
+
+  #append(replica: Replica, { id, write }: AppendWork): void {
+    const { regionId, durable } = replica;
+    this.disk.submit({
+      commit: () => {
+        const before = durable.entriesReplaced;
+        durable.append(write);
+        if (durable.entriesReplaced > before) {
+          this.#world.coverage.add("durable entries replaced");
+        }
+      },
+      done: () => {
+        if (write.snapshot !== undefined) {
+          this.#world.coverage.add("snapshots installed");
+          if (this.#applying.get(regionId)?.isDone === false) {
+            this.#world.coverage.add("snapshots installed with a batch under way");
+          }
+          this.#finishApplying(replica);
+          replica.restore(write.snapshot);
+        }
+        this.push(regionId, { type: "appended", id });
+      },
+    });
+  }
+
+  #apply(replica: Replica, work: ApplyWork): void {
+    const { regionId, durable, written } = replica;
+    if (work.type === "configuration") {
+      const { confState, index } = work;
+      written.saveConfState(confState, index);
+      this.disk.submit({
+        commit: () => durable.saveConfState(confState, index),
+        done: () => this.push(regionId, { type: "configuration-saved" }),
+      });
+      return;
+    }
+    const applying: Applying = { work, isDone: false };
+    this.#applying.set(regionId, applying);
+    const { incarnation } = this;
+    this.#world.schedule(this.#chance.below(this.#world.environment.applyMaxUs), () => {
+      if (this.incarnation !== incarnation || applying.isDone) return;
+      this.#whenAwake(() => this.#finishApplying(replica));
+    });
+  }
+
+  /** The state machine finishes the batch that is under way, if any. */
+  #finishApplying(replica: Replica): void {
+    const { regionId, machine, truth } = replica;
+    const applying = this.#applying.get(regionId);
+    if (applying === undefined || applying.isDone) return;
+    applying.isDone = true;
+    const { batch } = applying.work;
+    if (batch.lastApplied > replica.durable.lastIndex) {
+      violated("durability", `${replica.name} applies ${batch.lastApplied} before it is durable`);
+    }
+    const results = machine.apply(batch);
+    truth.checkState(batch, results, machine.digest());
+    this.push(regionId, { type: "applied", results });
+    if (this.#chance.hits(this.#world.environment.checkpointPerMille)) {
+      const checkpoint = replica.checkpoint();
+      this.disk.submit({ commit: () => replica.keep(checkpoint), done: () => {} });
+    }
+  }
+
+  #scheduleTick(delayUs: number): void {
+    const { incarnation } = this;
+    this.#world.schedule(delayUs, () => {
+      if (this.incarnation !== incarnation) return;
+      this.#whenAwake(() => {
+        for (const regionId of this.replicas.keys()) {
+          if (this.incarnation === incarnation) this.push(regionId, { type: "tick" });
+        }
+        if (this.incarnation !== incarnation) return;
+        const { tickUs } = this.#world.environment;
+        this.#scheduleTick(Math.max(1, Math.round(tickUs / this.#clockRate)));
+      });
+    });
+  }
+
+  #whenAwake(action: () => void): void {
+    if (this.isAwake) action();
+    else if (this.isUp) this.#backlog.push(action);
+  }
+
+  #resumeLater(): void {
+    const { incarnation } = this;
+    this.#world.schedule(this.#pausedUntil - this.#world.now, () => {
+      if (this.incarnation !== incarnation) return;
+      if (!this.isAwake) return this.#resumeLater();
+      const backlog = this.#backlog;
+      this.#backlog = [];
+      for (const action of backlog) {
+        if (this.incarnation === incarnation) action();
+      }
+    });
+  }
+
+  #diskFailed(error: RaftError): void {
+    if (!this.isUp) return;
+    for (const replica of this.replicas.values()) {
+      const effects = this.#handle(replica, [{ type: "stop", cause: error }]);
+      this.#handler.answer(this, replica, effects);
+    }
+    this.crash(true);
+  }
+
+  #describe(replica: Replica, events: readonly PeerEvent[], effects: PeerEffects): void {
+    const peer = replica.peer!;
+    const came = events.map((event) => describeEvent(event)).join(", ");
+    const sent = effects.messages.map((message) => describeMessage(message)).join(", ");
+    const wrote = effects.appends.map(({ write }) => {
+      const { entries = [], hardState, snapshot } = write;
+      const range = entries.map((entry) => `${entry.term}/${entry.index}`).join(" ");
+      const state = hardState && `term ${hardState.currentTerm} vote ${hardState.votedFor}`;
+      return [snapshot && `snapshot ${snapshot.metadata.index}`, range, state]
+        .filter(Boolean).join(" ");
+    }).join("; ");
+    this.#world.line(
+      `${replica.name} ${peer.state} t${peer.term} c${peer.commitIndex} a${peer.lastApplied} ` +
+        `<- ${came}${sent && ` -> ${sent}`}${wrote && ` | writes ${wrote}`}`,
+    );
+  }
+}
+
+function describeEvent(event: PeerEvent): string {
+  return event.type === "messages"
+    ? event.messages.map((message) => `from ${message.from} ${describeMessage(message)}`).join(", ")
+    : event.type;
+}
+
+function describeMessage(message: Message): string {
+  const { type, to, term, index, logTerm, entries, commit, reject } = message;
+  const range = entries.length === 0
+    ? ""
+    : ` [${entries.map((entry) => `${entry.term}/${entry.index}`).join(" ")}]`;
+  return `${type} to ${to} t${term} ${logTerm}/${index}${range} c${commit}${reject ? " no" : ""}`;
+}

@@ -1,0 +1,287 @@
+/**
+ * What is true of a region, told by one who sees everything: which entries exist, which are
+ * committed, who leads which term, what each configuration and each state is. Every step of every
+ * replica is checked against it, each at the cost of what the step brought.
+ *
+ * @module
+ */
+
+import type { ConfState, PeerId, RaftLogEntry } from "../raft/mod.ts";
+import type { ApplyBatch } from "../node/mod.ts";
+import { violated } from "./errors.ts";
+import { everyQuorumOverlaps, sameConfState } from "./quorums.ts";
+import { hashBytes, mix } from "./trace.ts";
+
+/** One entry that was written somewhere. Another entry of the same index has another term. */
+export interface KnownEntry {
+  readonly entry: RaftLogEntry;
+  /** The term of the entry before it. */
+  readonly previousTerm: number;
+  /** Of its contents. */
+  readonly hash: number;
+}
+
+/** A command that a client proposed, and what became of it. */
+export interface Attempt {
+  /** The index it is committed at; 0 while it is not. */
+  committedIndex: number;
+  /** Whether the caller was told that it will never take effect. */
+  withoutEffect: boolean;
+}
+
+/** Told when an entry is committed. */
+export type CommitSink = (entry: RaftLogEntry) => void;
+
+/** The whole truth about a region. */
+export class RegionTruth {
+  /** Leaders by term. */
+  readonly leaders = new Map<number, PeerId>();
+  readonly #known: KnownEntry[][] = [];
+  readonly #committed: (KnownEntry | undefined)[] = [];
+  /** The highest index that a leader of each term committed. */
+  readonly #committedBy = new Map<number, number>();
+  readonly #configurations = new Map<number, ConfState>();
+  readonly #digests: (number | undefined)[] = [];
+  readonly #results: (number | undefined)[] = [];
+  /** Attempts by their very bytes, which nobody copies. */
+  readonly #attempts = new Map<Uint8Array, Attempt>();
+  #lastConfiguration = 0;
+  #commitIndex: number;
+
+  constructor(initialIndex: number, initial: ConfState) {
+    this.#commitIndex = initialIndex;
+    this.#configurations.set(initialIndex, initial);
+    this.#lastConfiguration = initialIndex;
+  }
+
+  /** The highest index that is committed. */
+  get commitIndex(): number {
+    return this.#commitIndex;
+  }
+
+  /** The newest configuration that any replica has applied. */
+  get configuration(): ConfState {
+    return this.#configurations.get(this.#lastConfiguration)!;
+  }
+
+  /** The index whose application made it. */
+  get configurationIndex(): number {
+    return this.#lastConfiguration;
+  }
+
+  /** Notes a command that a client proposes. */
+  propose(command: Uint8Array): Attempt {
+    const attempt = { committedIndex: 0, withoutEffect: false };
+    this.#attempts.set(command, attempt);
+    return attempt;
+  }
+
+  /** Notes that a caller was told its command will never take effect. */
+  dropped(attempt: Attempt): void {
+    attempt.withoutEffect = true;
+    if (attempt.committedIndex === 0) return;
+    violated(
+      "exactly-once",
+      `the command at index ${attempt.committedIndex} was reported without effect, and is committed`,
+    );
+  }
+
+  /** Election safety. Returns whether the leader is new. */
+  leads(peer: PeerId, term: number): boolean {
+    const leader = this.leaders.get(term);
+    if (leader === peer) return false;
+    if (leader !== undefined) {
+      violated("election-safety", `term ${term} has two leaders: ${leader} and ${peer}`);
+    }
+    this.leaders.set(term, peer);
+    return true;
+  }
+
+  /** Log matching: an entry is written after one of `previousTerm`. */
+  written(entry: RaftLogEntry, previousTerm: number): void {
+    const variants = this.#known[entry.index] ??= [];
+    for (const known of variants) {
+      if (known.entry.term !== entry.term) continue;
+      if (known.previousTerm !== previousTerm) {
+        violated(
+          "log-matching",
+          `entry ${entry.term}/${entry.index} follows term ${previousTerm} here and term ` +
+            `${known.previousTerm} elsewhere`,
+        );
+      }
+      if (known.entry !== entry && entryHash(entry) !== known.hash) {
+        violated("log-matching", `entry ${entry.term}/${entry.index} differs between replicas`);
+      }
+      return;
+    }
+    variants.push({ entry, previousTerm, hash: entryHash(entry) });
+  }
+
+  /** Whether an entry is what was written, as its checksum tells. */
+  isIntact(entry: RaftLogEntry): boolean {
+    const known = this.#find(entry.index, entry.term);
+    return known !== undefined && (known.entry === entry || known.hash === entryHash(entry));
+  }
+
+  /**
+   * State-machine safety: a replica holds the entry of `term` at `index` to be committed. Returns
+   * whether that is news.
+   */
+  commits(index: number, term: number): boolean {
+    const committed = this.#committed[index];
+    if (committed !== undefined) {
+      if (committed.entry.term === term) return false;
+      violated(
+        "state-machine-safety",
+        `at index ${index} the entries of terms ${committed.entry.term} and ${term} are committed`,
+      );
+    }
+    const known = this.#find(index, term);
+    if (known === undefined) {
+      violated("log-matching", `entry ${term}/${index} is committed and was never written`);
+    }
+    this.#committed[index] = known;
+    this.#commitIndex = Math.max(this.#commitIndex, index);
+    this.#checkAttempt(known.entry);
+    return true;
+  }
+
+  /** Notes that a leader of `term` committed up to `index`. */
+  committedBy(term: number, index: number): void {
+    this.#committedBy.set(term, Math.max(index, this.#committedBy.get(term) ?? 0));
+  }
+
+  /** Leader completeness: a leader of `term` has what was committed in earlier terms. */
+  checkComplete(
+    leader: PeerId,
+    term: number,
+    log: { truncatedIndex: number; termAt(index: number): number },
+  ): void {
+    let index = 0;
+    for (const [earlier, committed] of this.#committedBy) {
+      if (earlier < term) index = Math.max(index, committed);
+    }
+    if (index <= log.truncatedIndex) return;
+    const expected = this.#committed[index]?.entry.term;
+    if (log.termAt(index) === expected) return;
+    violated(
+      "leader-completeness",
+      `leader ${leader} of term ${term} has term ${log.termAt(index)} at index ${index}, where ` +
+        `term ${expected} is committed`,
+    );
+  }
+
+  /** The term committed at `index`; undefined when nothing is. */
+  committedTerm(index: number): number | undefined {
+    return this.#committed[index]?.entry.term;
+  }
+
+  /** A batch carries exactly the committed commands after `lastApplied`. */
+  checkBatch(batch: ApplyBatch, lastApplied: number): void {
+    let position = 0;
+    for (let index = lastApplied + 1; index <= batch.lastApplied; index++) {
+      const entry = this.#committed[index]?.entry;
+      if (entry === undefined) violated("index-order", `index ${index} is applied uncommitted`);
+      if (entry.type !== "normal" || (entry.command.length === 0 && entry.context === undefined)) {
+        continue;
+      }
+      const command = batch.commands[position++];
+      if (command?.index !== index || command.term !== entry.term) {
+        violated(
+          "state-machine-safety",
+          `entry ${entry.term}/${index} is committed, ${command?.term}/${command?.index} is applied`,
+        );
+      }
+      if (
+        command.bytes !== entry.command && hashBytes(command.bytes) !== hashBytes(entry.command)
+      ) {
+        violated("state-machine-safety", `another command is applied at index ${index}`);
+      }
+    }
+    if (position === batch.commands.length && batch.lastApplied >= lastApplied) return;
+    violated(
+      "exactly-once",
+      `a batch up to ${batch.lastApplied} after ${lastApplied} has ${batch.commands.length} ` +
+        `commands: expected ${position}`,
+    );
+  }
+
+  /** Equal applied index, equal results and state. */
+  checkState(batch: ApplyBatch, results: readonly unknown[], digest: number): void {
+    for (let position = 0; position < batch.commands.length; position++) {
+      const { index } = batch.commands[position];
+      const result = hashValue(results[position]);
+      if ((this.#results[index] ??= result) !== result) {
+        violated("equal-state", `the command at index ${index} has different results`);
+      }
+    }
+    this.checkDigest(batch.lastApplied, digest);
+  }
+
+  /** Equal applied index, equal state. */
+  checkDigest(index: number, digest: number): void {
+    if ((this.#digests[index] ??= digest) === digest) return;
+    violated("equal-state", `replicas differ in their state at index ${index}`);
+  }
+
+  /** A configuration is applied at `index`. Returns whether that is news. */
+  configured(index: number, confState: ConfState): boolean {
+    const known = this.#configurations.get(index);
+    if (known !== undefined) {
+      if (sameConfState(known, confState)) return false;
+      violated("equal-state", `replicas differ in the configuration of index ${index}`);
+    }
+    if (index > this.#lastConfiguration) {
+      if (!everyQuorumOverlaps(this.configuration, confState)) {
+        violated(
+          "overlapping-quorums",
+          `voters ${this.configuration.voters}|${this.configuration.votersOutgoing} are followed ` +
+            `by ${confState.voters}|${confState.votersOutgoing} at index ${index}`,
+        );
+      }
+      this.#lastConfiguration = index;
+    }
+    this.#configurations.set(index, confState);
+    return true;
+  }
+
+  #find(index: number, term: number): KnownEntry | undefined {
+    return this.#known[index]?.find((known) => known.entry.term === term);
+  }
+
+  #checkAttempt(entry: RaftLogEntry): void {
+    if (entry.type !== "normal") return;
+    const attempt = this.#attempts.get(entry.command);
+    if (attempt === undefined) return;
+    if (attempt.committedIndex !== 0 || attempt.withoutEffect) {
+      const before = attempt.withoutEffect
+        ? "was reported without effect"
+        : `is committed at index ${attempt.committedIndex} already`;
+      violated("exactly-once", `a command is committed at index ${entry.index} that ${before}`);
+    }
+    attempt.committedIndex = entry.index;
+  }
+}
+
+function entryHash(entry: RaftLogEntry): number {
+  const hash = mix(hashBytes(entry.command), entry.type === "normal" ? 1 : 2);
+  return entry.context === undefined ? hash : hashBytes(entry.context, hash);
+}
+
+function hashValue(value: unknown): number {
+  if (typeof value === "number") return mix(1, value);
+  if (typeof value !== "object" || value === null) return hashText(String(value));
+  let hash = 7;
+  for (const key in value) {
+    hash = mix(hash, hashValue((value as Record<string, unknown>)[key]));
+  }
+  return hash;
+}
+
+function hashText(text: string): number {
+  let hash = 5;
+  for (let position = 0; position < text.length; position++) {
+    hash = mix(hash, text.charCodeAt(position));
+  }
+  return hash;
+}

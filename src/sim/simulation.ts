@@ -1,0 +1,166 @@
+/**
+ * A run of the simulator: a cluster of real peers in a virtual world, driven by one seed.
+ *
+ * @module
+ */
+
+import { ConfigError } from "../raft/mod.ts";
+import { Chance } from "./chance.ts";
+import { Cluster, STREAMS } from "./cluster.ts";
+import { converge } from "./convergence.ts";
+import { drawEnvironment, type Environment, type FaultOptions } from "./environment.ts";
+import { InvariantViolation, violated } from "./errors.ts";
+import { Faults, type StruckFault } from "./faults.ts";
+import type { HistoryOperation } from "./history.ts";
+import { KvMachine } from "./kv_machine.ts";
+import { KvWorkload } from "./kv_workload.ts";
+import { checkLinearizability } from "./linearizability.ts";
+import type { Model, Operation, SimStateMachine, Workload } from "./machine.ts";
+import { Membership } from "./membership.ts";
+import type { TraceSink } from "./trace.ts";
+import { World } from "./world.ts";
+
+/** The options of a run. The run is a pure function of them. */
+export interface SimulationOptions {
+  /** An integer from 0 to 2^53-1. */
+  readonly seed: number;
+  /** Nodes at the start, from 1 to 7. Default 3. */
+  readonly nodes?: number;
+  /** Regions, 1 or 2, each with a replica on every node; they share its disk. Default 1. */
+  readonly regions?: number;
+  /** How many events happen before the faults stop. Default 3,000. */
+  readonly steps?: number;
+  /** Clients a region. Default 4. */
+  readonly clients?: number;
+  /** What to know better than the seed about faults. */
+  readonly faults?: FaultOptions;
+  /** Settings of the world that are not left to the seed. */
+  readonly environment?: Partial<Environment>;
+  /** Makes an empty state machine. Default: the simulator's own key-value store. */
+  readonly stateMachine?: () => SimStateMachine;
+  /** Makes the workload that belongs to it. Default: puts, deletes, conditions and reads. */
+  readonly workload?: () => Workload;
+  /** Receives a readable trace. */
+  readonly trace?: TraceSink;
+  /** Most steps of the check of linearizability. Default 200,000. */
+  readonly linearizabilityStepsMax?: number;
+}
+
+/** How a run ended. */
+export interface SimulationResult {
+  readonly seed: number;
+  /** What did not hold; undefined when all was well. */
+  readonly violation: InvariantViolation | undefined;
+  /** 16 hexadecimal digits over all that happened: the same on every runtime. */
+  readonly traceHash: string;
+  /** Events, those after the faults included. */
+  readonly steps: number;
+  /** Virtual time, in microseconds. */
+  readonly timeUs: number;
+  /** How often each of `RARE_EVENTS` happened. */
+  readonly coverage: readonly number[];
+  /** The faults that struck. */
+  readonly faults: readonly StruckFault[];
+  /** The history of each region. */
+  readonly histories: readonly (readonly HistoryOperation[])[];
+  /** Whether a check of linearizability was given up. */
+  readonly isUndecided: boolean;
+}
+
+const STEPS_DEFAULT = 3_000;
+const LINEARIZABILITY_STEPS = 200_000;
+
+/**
+ * Runs a simulation to its end.
+ *
+ * @throws ConfigError when an option is invalid. What goes wrong in the run is returned.
+ */
+export function simulate(options: SimulationOptions): SimulationResult {
+  checkOptions(options);
+  const { seed } = options;
+  const drawn = drawEnvironment(new Chance(seed, STREAMS.environment), options.faults ?? {});
+  const environment: Environment = { ...drawn, ...options.environment };
+  const world = new World(environment, options.trace);
+  const createWorkload = options.workload ?? (() => new KvWorkload() as Workload);
+  const cluster = new Cluster({
+    world,
+    seed,
+    nodes: options.nodes ?? 3,
+    regions: options.regions ?? 1,
+    clients: options.clients ?? 4,
+    createMachine: options.stateMachine ?? (() => new KvMachine()),
+    createWorkload,
+  });
+  const faults = new Faults(cluster, new Membership(cluster), seed, options.faults?.only);
+  const run = { violation: undefined as InvariantViolation | undefined, isUndecided: false };
+  try {
+    const steps = options.steps ?? STEPS_DEFAULT;
+    while (world.steps < steps) world.step();
+    faults.end();
+    for (const region of cluster.regions) region.clients.end();
+    const workload = createWorkload();
+    converge(cluster, workload, someWrite(workload, new Chance(seed, STREAMS.clients)));
+    run.isUndecided = checkHistories(cluster, workload.model, options.linearizabilityStepsMax);
+  } catch (error) {
+    run.violation = asViolation(error);
+    if (world.trace.verbose) world.line(run.violation.message);
+  }
+  for (const { replicas } of cluster.regions) {
+    for (const replica of replicas.values()) replica.count();
+  }
+  return {
+    seed,
+    ...run,
+    traceHash: world.trace.digest(),
+    steps: world.steps,
+    timeUs: world.now,
+    coverage: world.coverage.counts,
+    faults: faults.struck,
+    histories: cluster.regions.map((region) => region.clients.history),
+  };
+}
+
+function checkOptions(options: SimulationOptions): void {
+  const { nodes = 3, regions = 1, steps = STEPS_DEFAULT, clients = 4 } = options;
+  checkInteger("nodes", nodes, 1, 7);
+  checkInteger("regions", regions, 1, 2);
+  checkInteger("steps", steps, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger("clients", clients, 0, 64);
+}
+
+function checkInteger(name: string, value: number, min: number, max: number): void {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return;
+  throw new ConfigError(
+    `${name} must be an integer from ${min} to ${max}: current value is ${String(value)}`,
+  );
+}
+
+function someWrite(workload: Workload, chance: Chance): Operation {
+  for (;;) {
+    const operation = workload.next(chance, 0);
+    if (operation.kind === "write") return operation;
+  }
+}
+
+/** Returns whether a check was given up. */
+function checkHistories(cluster: Cluster, model: Model | undefined, stepsMax?: number): boolean {
+  if (model === undefined) return false;
+  let isUndecided = false;
+  for (const { clients, regionId } of cluster.regions) {
+    const { history } = clients;
+    const found = checkLinearizability(history, model, stepsMax ?? LINEARIZABILITY_STEPS);
+    if (found.verdict === "unknown") isUndecided = true;
+    if (found.verdict !== "not linearizable") continue;
+    violated(
+      "linearizability",
+      `the history of key ${found.partition} of region ${regionId} has no valid order`,
+    );
+  }
+  return isUndecided;
+}
+
+function asViolation(error: unknown): InvariantViolation {
+  if (error instanceof InvariantViolation) return error;
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  return new InvariantViolation("no-exception", text, { cause: error });
+}
