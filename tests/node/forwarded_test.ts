@@ -62,7 +62,7 @@ test("a sequence number passes at most once, however they are ordered", () => {
   const random = new Random(1);
   const passed = new Set<number>();
   let highest = 0;
-  for (let at = 0; at < 200_000; at++) {
+  for (let at = 0; at < 150_000; at++) {
     const sequence = 1 + Math.floor(at / 2) +
       random.below(1_000) * (random.below(20_000) === 0 ? 90 : 1);
     const fresh = forwarded.filter(propose(5, [sequence]), 5) !== undefined;
@@ -71,7 +71,7 @@ test("a sequence number passes at most once, however they are ordered", () => {
     if (fresh) passed.add(sequence);
     highest = Math.max(highest, sequence);
   }
-  assert.ok(passed.size > 30_000);
+  assert.ok(passed.size > 25_000);
 });
 
 test("beyond 512 incarnations in one term proposals are dropped", () => {
