@@ -18,7 +18,6 @@ import {
 } from "../../src/raft/mod.ts";
 import type { LogWrite } from "../../src/storage/mod.ts";
 import type { Disk } from "./disks.ts";
-import { CommandError } from "./errors.ts";
 
 /** The options of a core, without what the runner supplies itself. */
 export type CoreOptions = Omit<Config, "id" | "storage" | "random" | "applied">;
@@ -67,12 +66,8 @@ export class Member {
 
   /** Writes to the log in one step; an installed snapshot becomes the state machine's state. */
   async append(write: LogWrite): Promise<void> {
-    const { entries = [], snapshot } = write;
-    if (snapshot !== undefined && entries.length > 0) {
-      throw new CommandError("can't apply snapshot and entries at the same time");
-    }
     await this.#disk.storage.append(write);
-    if (snapshot !== undefined) this.snapshots.push(snapshot);
+    if (write.snapshot !== undefined) this.snapshots.push(write.snapshot);
   }
 
   /** Applies committed entries to the state machine and, for configuration changes, to the core. */
