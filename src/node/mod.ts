@@ -2,6 +2,36 @@
  * The node room: `Node` replicates an application's `StateMachine`; `Peer` is one replica of one
  * region, for those who drive it themselves.
  *
+ * @example A counter on one node, in memory. Bring a file and a network to make it last and grow.
+ * ```ts
+ * import { Node, type StateMachine } from "@flaredb/raft/node";
+ * import { MemoryNodeStorage } from "@flaredb/raft/storage";
+ * import { MemoryNetwork } from "@flaredb/raft/transport";
+ *
+ * let value = 0, applied = 0;
+ * const stateMachine: StateMachine<number> = {
+ *   apply({ commands, lastApplied }) {
+ *     applied = lastApplied;
+ *     return commands.map(({ bytes }) => value += bytes[0]);
+ *   },
+ *   lastApplied: () => applied,
+ *   durableIndex: () => 0,
+ *   nodeState: () => new Map(),
+ *   snapshot: () => ReadableStream.from([Uint8Array.of(value)]),
+ *   restore: () => Promise.reject(new Error("left out")),
+ * };
+ * const node = await Node.open({
+ *   nodeId: 1,
+ *   storage: new MemoryNodeStorage({ clusterId: "example", nodeId: 1 }),
+ *   transport: new MemoryNetwork().transport(1),
+ *   regions: [{ stateMachine, members: [{ peerId: 1 }] }],
+ *   tickMs: 10,
+ * });
+ * const { result } = await node.propose<number>(Uint8Array.of(5));
+ * if (result !== 5) throw new Error(`found ${result}`);
+ * await node.stop();
+ * ```
+ *
  * @module
  */
 

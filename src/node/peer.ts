@@ -26,10 +26,11 @@ import {
   SILENT_LOGGER,
   type Snapshot,
 } from "../raft/mod.ts";
+import { Admission } from "./admission.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue } from "./apply_queue.ts";
 import { DiskWatch, mostAdvancedVoter } from "./disk_watch.ts";
-import { InternalError, MessageRejectedError } from "./errors.ts";
+import { InternalError } from "./errors.ts";
 import {
   type ApplyWork,
   createPeerEffects,
@@ -38,12 +39,11 @@ import {
   ProposalRequest,
   turnIntoFailure,
 } from "./events.ts";
-import { ForwardedProposals } from "./forwarded.ts";
 import { checkLimits } from "./limits.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
-import { committedTo, INITIAL_INDEX } from "./recovery.ts";
+import { committedTo } from "./recovery.ts";
 import { createPeerCounters, type PeerCounters, type PeerStatus } from "./status.ts";
 
 /** One replica of one region. */
@@ -65,7 +65,7 @@ export class Peer {
   readonly #reads: ReadQueue;
   readonly #appends: AppendQueue;
   readonly #applies: ApplyQueue;
-  readonly #forwarded = new ForwardedProposals();
+  readonly #admission = new Admission();
   #basic: BasicStatus;
   /** What `leaderState` said last; it is said at the first call in any case. */
   #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: -1 };
@@ -288,47 +288,11 @@ export class Peer {
 
   #receive(message: Message, effects: PeerEffects): void {
     this.#counters.messagesReceived++;
-    if (message.type === "propose") return this.#receiveForwarded(message, effects);
-    if (message.type === "snapshot" && !this.#canInstall(message.snapshot)) {
-      return this.#refuse(effects, "SNAPSHOT_UNSUPPORTED", "a snapshot carries a state");
-    }
-    this.#step(message, effects);
-  }
-
-  /**
-   * Unless the state machine can be restored, only the snapshot every first member starts from, that
-   * of the empty state, can be installed. The core ignores one that stands for what is committed here,
-   * but answers it.
-   */
-  #canInstall(snapshot: Snapshot | undefined): boolean {
-    if (this.#installsSnapshots || snapshot === undefined) return true;
-    const { index } = snapshot.metadata;
-    if (index <= this.#core.basicStatus().hardState.commitIndex) return true;
-    return index === INITIAL_INDEX && snapshot.data.length === 0 && this.lastApplied === 0;
-  }
-
-  #receiveForwarded(message: Message, effects: PeerEffects): void {
-    const { softState, hardState } = this.#core.basicStatus();
-    if (softState.role !== "leader") {
-      return this.#refuse(
-        effects,
-        "NOT_LEADING",
-        "a forwarded proposal came to a member that does not lead",
-      );
-    }
-    const fresh = this.#forwarded.filter(message, hardState.currentTerm);
-    if (fresh !== message) {
-      this.#refuse(
-        effects,
-        "STALE_PROPOSAL",
-        "a forwarded proposal was repeated, or meant for another term",
-      );
-    }
-    if (fresh !== undefined) this.#step(fresh, effects);
-  }
-
-  #refuse(effects: PeerEffects, code: string, text: string): void {
-    this.#refused(new MessageRejectedError(code, text), effects);
+    if (!this.#admission.concerns(message)) return this.#step(message, effects);
+    const status = this.#core.basicStatus();
+    const admitted = this.#admission.admit(message, status, this.lastApplied);
+    if (admitted.refusal !== undefined) this.#refused(admitted.refusal, effects);
+    if (admitted.message !== undefined) this.#step(admitted.message, effects);
   }
 
   #refused(error: RaftError, effects: PeerEffects): void {
