@@ -6,6 +6,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import {
   deleteRangeRequest,
@@ -48,7 +49,10 @@ export interface EtcdClientTls {
   /** The client's own certificate and key, when the server asks for one. */
   readonly certificate?: string | Uint8Array;
   readonly privateKey?: string | Uint8Array;
-  /** The name to check the server's certificate against instead of the endpoint's host. */
+  /**
+   * The name to check the server's certificate against instead of the endpoint's host. Required when
+   * an endpoint is an IP address: not every runtime checks a certificate against one.
+   */
   readonly serverName?: string;
 }
 
@@ -335,6 +339,12 @@ function openEndpoint(name: string, tls: EtcdClientTls | undefined): Endpoint {
   }
   const [, scheme, address] = match;
   const secure = scheme === "https" || (scheme === undefined && tls !== undefined);
+  if (secure && tls?.serverName === undefined && isIP(hostOf(address!)) !== 0) {
+    throw new ConfigError(
+      `Cannot create client as tls.serverName must be set when an endpoint is an IP address: ` +
+        `found ${name} without one`,
+    );
+  }
   const credentials = secure
     ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.privateKey), pem(tls?.certificate))
     : grpc.credentials.createInsecure();
@@ -345,11 +355,14 @@ function openEndpoint(name: string, tls: EtcdClientTls | undefined): Endpoint {
     "grpc.max_reconnect_backoff_ms": 1_000,
     // Each client its own connection: closing one must not depend on another.
     "grpc.use_local_subchannel_pool": 1,
-    ...(secure && tls?.serverName !== undefined
-      ? { "grpc.ssl_target_name_override": tls.serverName }
-      : {}),
+    ...(secure && tls?.serverName !== undefined &&
+      { "grpc.ssl_target_name_override": tls.serverName }),
   });
   return { name, client };
+}
+
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
 }
 
 function pem(value: string | Uint8Array | undefined): Buffer | null {

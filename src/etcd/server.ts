@@ -84,7 +84,8 @@ function credentials(tls: EtcdServerTls | "insecure"): grpc.ServerCredentials {
   if (tls === "insecure") return grpc.ServerCredentials.createInsecure();
   const { certificate, privateKey, clientCa } = tls;
   return grpc.ServerCredentials.createSsl(
-    clientCa === undefined ? null : Buffer.from(clientCa as Uint8Array),
+    // Deno serves no TLS without authorities; they matter only when clients must show certificates.
+    Buffer.from((clientCa ?? certificate) as Uint8Array),
     [{
       cert_chain: Buffer.from(certificate as Uint8Array),
       private_key: Buffer.from(privateKey as Uint8Array),

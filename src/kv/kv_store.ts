@@ -53,6 +53,9 @@ const DEFAULTS = {
   cacheBytes: 64 * 1024 * 1024,
 };
 
+/** A snapshot reads every page once. */
+const SNAPSHOT_CACHE_BYTES = 1024 * 1024;
+
 /** The replicated key-value store of one member. */
 export class KvStore implements StateMachine<KvResult> {
   /** The file it lives in. */
@@ -68,11 +71,11 @@ export class KvStore implements StateMachine<KvResult> {
   #executor: Executor;
   #nodeState: Map<string, Uint8Array>;
   #durableIndex = 0;
-  /** Rows and bytes since the last commit, and since the last complete checkpoint. */
+  /** The bytes since the last commit and the last checkpoint, and the rows at them. */
   #uncommittedBytes = 0;
   #committedSequence: number;
-  #unsyncedBytes = 0;
-  #syncedSequence: number;
+  #uncheckpointedBytes = 0;
+  #checkpointedSequence: number;
   #state: "open" | "restoring" | "failed" | "closed" = "open";
 
   private constructor(options: KvStoreOptions) {
@@ -91,7 +94,7 @@ export class KvStore implements StateMachine<KvResult> {
       this.#meta = readMeta(this.#database);
       this.#executor = new Executor(this.#versions, this.#meta);
       this.#nodeState = readNodeState(this.#database);
-      this.#committedSequence = this.#syncedSequence = this.#meta.sequence;
+      this.#committedSequence = this.#checkpointedSequence = this.#meta.sequence;
       this.#checkpoint();
     } catch (cause) {
       this.#database.close();
@@ -190,7 +193,7 @@ export class KvStore implements StateMachine<KvResult> {
     this.#expectOpen("snapshot");
     return this.#guard("snapshot", () => {
       this.#commit();
-      const reader = this.#connect("normal");
+      const reader = this.#connect("normal", SNAPSHOT_CACHE_BYTES);
       this.#readers.add(reader);
       return snapshotChunks(reader, () => this.#readers.delete(reader));
     });
@@ -239,8 +242,11 @@ export class KvStore implements StateMachine<KvResult> {
     }
   }
 
-  #connect(synchronous: "normal" | "full"): Database {
-    return new Database(this.path, { cacheBytes: this.#limits.cacheBytes, synchronous });
+  #connect(
+    synchronous: "normal" | "full",
+    cacheBytes: number = this.#limits.cacheBytes,
+  ): Database {
+    return new Database(this.path, { cacheBytes, synchronous });
   }
 
   #reload(): void {
@@ -279,10 +285,10 @@ export class KvStore implements StateMachine<KvResult> {
     const rows = this.#meta.sequence - this.#committedSequence;
     if (rows < this.#limits.commitRows && this.#uncommittedBytes < this.#limits.commitBytes) return;
     this.#commit();
-    const unsyncedRows = this.#meta.sequence - this.#syncedSequence;
+    const uncheckpointedRows = this.#meta.sequence - this.#checkpointedSequence;
     if (
-      unsyncedRows >= this.#limits.checkpointRows ||
-      this.#unsyncedBytes >= this.#limits.checkpointBytes
+      uncheckpointedRows >= this.#limits.checkpointRows ||
+      this.#uncheckpointedBytes >= this.#limits.checkpointBytes
     ) this.#checkpoint();
   }
 
@@ -292,15 +298,15 @@ export class KvStore implements StateMachine<KvResult> {
     this.#writeMeta.run(lastApplied, revision, compactedRevision, sequence);
     this.#database.commit();
     this.#committedSequence = sequence;
-    this.#unsyncedBytes += this.#uncommittedBytes;
+    this.#uncheckpointedBytes += this.#uncommittedBytes;
     this.#uncommittedBytes = 0;
   }
 
   /** Nothing may be uncommitted. An incomplete one is tried again after as much again is written. */
   #checkpoint(): void {
     if (this.#database.checkpoint()) this.#durableIndex = this.#meta.lastApplied;
-    this.#syncedSequence = this.#meta.sequence;
-    this.#unsyncedBytes = 0;
+    this.#checkpointedSequence = this.#meta.sequence;
+    this.#uncheckpointedBytes = 0;
   }
 
   #expectOpen(what: string): void {
