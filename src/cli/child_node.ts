@@ -19,6 +19,8 @@ export interface ChildNodeOptions {
   readonly data: string;
   readonly peer: Address;
   readonly client: Address;
+  /** Where the peers of all members listen, this one's included. */
+  readonly peers: readonly Address[];
   /** All members, as `--members` takes them. */
   readonly members: string;
   /** More arguments of `flaredb start`. */
@@ -36,7 +38,10 @@ export class ChildNode {
   /** Starts the process. `log` gets each line it writes. */
   constructor(options: ChildNodeOptions, log: (line: string) => void) {
     this.options = options;
-    const [program, args] = ownCommand(startArguments(options));
+    const [program, args] = ownCommand(startArguments(options), {
+      net: [formatAddress(options.client), ...options.peers.map(formatAddress)],
+      folders: [options.data],
+    });
     this.child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     // Its standard input stays open as long as this process lives; a write is never attempted.
     this.child.stdin?.on("error", () => {});

@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 import { type Address, formatAddress, freePorts, isPortFree } from "./addresses.ts";
 import { ChildNode, type ChildNodeOptions } from "./child_node.ts";
 import type { Command, Invocation } from "./command.ts";
-import { findLeader } from "./endpoints.ts";
+import { ENDPOINT_DEFAULT, findLeader } from "./endpoints.ts";
 import { CommandFailedError, EXIT_CODE, messageOf } from "./errors.ts";
 import { parseLogLevel } from "./log.ts";
 import { runtimeName, runtimeWarning } from "./runtime.ts";
@@ -136,6 +136,7 @@ function nodeOptions(
     data: join(data, `node-${id}`),
     client: at(2 * id - 2),
     peer: at(2 * id - 1),
+    peers: ids.map((one) => at(2 * one - 1)),
     members,
     extraArguments,
   }));
@@ -195,12 +196,13 @@ async function announceLeader(
         `process ${node.pid}\n`,
     );
   }
-  const list = endpoints.join(",");
+  // The first node of the default ports is what the client commands ask unless told otherwise.
+  const option = endpoints[0] === ENDPOINT_DEFAULT ? "" : ` --endpoints ${endpoints[0]}`;
   say(
     `Write and read, from another terminal:\n` +
-      `  npx --yes deno@2.9.3 task flaredb put greeting hello --endpoints ${list}\n` +
-      `  npx --yes deno@2.9.3 task flaredb get greeting --endpoints ${list}\n` +
-      `  etcdctl --endpoints=${list} get greeting\n` +
+      `  npx --yes deno@2.9.3 task flaredb put greeting hello${option}\n` +
+      `  npx --yes deno@2.9.3 task flaredb get greeting${option}\n` +
+      `  etcdctl --endpoints=${endpoints.join(",")} get greeting\n` +
       `Ctrl-C stops all three.\n\n`,
   );
 }

@@ -11,7 +11,8 @@ import type { CommandOption, Invocation } from "./command.ts";
 import { CommandFailedError, EXIT_CODE } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
 
-const ENDPOINT_DEFAULT = "127.0.0.1:2379";
+/** The endpoint that is asked when none is named. */
+export const ENDPOINT_DEFAULT = "127.0.0.1:2379";
 const TIMEOUT_MS_DEFAULT = 10_000;
 
 /** The option of every client command. */

@@ -26,10 +26,38 @@ export function runtimeWarning(name: string = runtimeName()): string | undefined
     "use Deno 2.9.3, Node or Bun";
 }
 
-/** The program and arguments that run `flaredb` with `args` on this runtime. */
-export function ownCommand(args: readonly string[]): readonly [string, readonly string[]] {
+/** What a process of `flaredb` may use, where the runtime can limit it (Deno). */
+export interface Permissions {
+  /** Addresses, `host:port`, it may listen on or connect to. */
+  readonly net: readonly string[];
+  /** Folders it may read and write. */
+  readonly folders: readonly string[];
+}
+
+/**
+ * The program and arguments that run `flaredb` with `args` on this runtime: with all permissions, or
+ * with those given.
+ */
+export function ownCommand(
+  args: readonly string[],
+  permissions?: Permissions,
+): readonly [string, readonly string[]] {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const main = fileURLToPath(new URL(`./main.${extension}`, import.meta.url));
-  const flags = process.versions.deno === undefined ? [] : ["run", "-A"];
+  const flags = process.versions.deno === undefined ? [] : ["run", ...denoFlags(permissions)];
   return [process.execPath, [...flags, main, ...args]];
+}
+
+/** Deno's options for these permissions, beside which a node needs no others. */
+export function denoFlags(permissions: Permissions | undefined): string[] {
+  if (permissions === undefined) return ["-A"];
+  // A comma in a path is doubled, as a single one separates paths.
+  const folders = permissions.folders.map((folder) => folder.replaceAll(",", ",,")).join(",");
+  return [
+    "--no-prompt",
+    `--allow-net=${permissions.net.join(",")}`,
+    `--allow-read=${folders}`,
+    `--allow-write=${folders}`,
+    "--allow-env=GRPC_*",
+  ];
 }
