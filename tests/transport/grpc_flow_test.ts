@@ -120,6 +120,20 @@ test("a connection that breaks fails the snapshots on it and is reported once", 
     assert.match(logger.warnings[0]!, /Node 2 .* is no longer reachable/);
   }));
 
+test("a window far smaller than what is sent delays it, and loses nothing", () =>
+  withTransports(async (start) => {
+    const [a, b] = [await start(1), await start(2, { windowBytes: 1024 })];
+    a.transport.addNode(2, b.transport.address());
+    a.transport.send(2, heartbeats(1));
+    await until("the connection", () => b.recorder.items.length === 1);
+    for (let round = 0; round < 50; round++) {
+      a.transport.send(2, heartbeats(100));
+      await setImmediate();
+    }
+    await until("all messages", () => b.recorder.items.length === 5001);
+    assert.equal(a.transport.counters().droppedQueueFull, 0);
+  }));
+
 test("a receiver that asks for no window is sent to without one", () =>
   withTransports(async (start) => {
     const server = new RawServer(welcome({ windowBytes: 0 }));
