@@ -392,16 +392,17 @@ export function single(
 export function makeLeader(member: Member): Member {
   member.node.campaign();
   member.drive();
-  for (const id of member.node.status().confState.voters) {
+  const { voters, votersOutgoing } = member.node.status().confState;
+  const others = [...voters, ...votersOutgoing].filter((id) => id !== member.id);
+  for (const id of others) {
     if (member.role === "precandidate") {
       const term = member.term + 1;
       member.step(message("pre-vote-response", { from: id, term }));
       member.drive();
     }
   }
-  for (const id of member.node.status().confState.voters) {
+  for (const id of others) {
     if (member.role === "leader") break;
-    if (id === member.id) continue;
     member.step(message("vote-response", { from: id, term: member.term }));
     member.drive();
   }
