@@ -21,6 +21,12 @@ export interface Admitted {
 /** Guards one peer's core. */
 export class Admission {
   readonly #forwarded = new ForwardedProposals();
+  readonly #installsSnapshots: boolean;
+
+  /** @param installsSnapshots whether the host restores state machines; see `PeerOptions`. */
+  constructor(installsSnapshots: boolean) {
+    this.#installsSnapshots = installsSnapshots;
+  }
 
   /** Whether messages of this kind must pass `admit`; all others go to the core as they are. */
   concerns(message: Message): boolean {
@@ -29,9 +35,9 @@ export class Admission {
 
   /** Decides about a message, as of the peer's state right before it is stepped. */
   admit(message: Message, status: BasicStatus, lastApplied: number): Admitted {
-    return message.type === "propose"
-      ? this.#admitProposals(message, status)
-      : admitSnapshot(message, status, lastApplied);
+    if (message.type === "propose") return this.#admitProposals(message, status);
+    if (this.#installsSnapshots) return { message, refusal: undefined };
+    return admitSnapshot(message, status, lastApplied);
   }
 
   #admitProposals(message: Message, status: BasicStatus): Admitted {
@@ -48,12 +54,13 @@ export class Admission {
 
 function admitSnapshot(message: Message, status: BasicStatus, lastApplied: number): Admitted {
   if (canInstall(message.snapshot, status, lastApplied)) return { message, refusal: undefined };
-  const text = "a snapshot carries a state, which cannot be installed yet";
+  const text = "a snapshot carries a state, which this host does not install";
   return { message: undefined, refusal: new MessageRejectedError("SNAPSHOT_UNSUPPORTED", text) };
 }
 
 /**
- * Only the snapshot every first member starts from, that of the empty state, can be installed. The
+ * Without the host's help only the snapshot every first member starts from, that of the empty state,
+ * can be installed. The
  * core ignores one that stands for what is committed here, but answers it.
  */
 function canInstall(

@@ -58,14 +58,13 @@ export class Peer {
   readonly #core: RawNode;
   readonly #disk: DiskWatch;
   readonly #forwardProposals: boolean;
-  readonly #installsSnapshots: boolean;
   readonly #nodeOf: (peerId: PeerId) => number;
   readonly #logger: Logger;
   readonly #proposals: ProposalQueue;
   readonly #reads: ReadQueue;
   readonly #appends: AppendQueue;
   readonly #applies: ApplyQueue;
-  readonly #admission = new Admission();
+  readonly #admission: Admission;
   #basic: BasicStatus;
   /** What `leaderState` said last; it is said at the first call in any case. */
   #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: -1 };
@@ -84,7 +83,7 @@ export class Peer {
     const electionTick = options.electionTick ?? 10;
     this.#disk = new DiskWatch(electionTick);
     this.#forwardProposals = options.forwardProposals ?? true;
-    this.#installsSnapshots = options.installsSnapshots ?? false;
+    this.#admission = new Admission(options.installsSnapshots ?? false);
     this.#nodeOf = options.nodeOf ?? (() => 0);
     this.#logger = options.logger ?? SILENT_LOGGER;
     const limits = checkLimits(options.limits);
