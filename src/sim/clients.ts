@@ -56,9 +56,16 @@ export interface ClientParts {
   readonly hosts: () => readonly Host[];
 }
 
+/** An operation of the history, and what is known of its effect. */
+interface Recorded {
+  readonly operation: HistoryOperation;
+  /** Of a write of unknown outcome. */
+  readonly attempt: Attempt | undefined;
+}
+
 /** The clients of a region. */
 export class Clients {
-  readonly history: HistoryOperation[] = [];
+  readonly #recorded: Recorded[] = [];
   readonly #parts: ClientParts;
   readonly #open = new Set<Call>();
   #moment = 0;
@@ -67,6 +74,15 @@ export class Clients {
   constructor(parts: ClientParts) {
     this.#parts = parts;
     for (let client = 0; client < parts.count; client++) this.#think(client, undefined);
+  }
+
+  /**
+   * What the clients saw. A write of unknown outcome that is in no log is left out: if it had taken
+   * effect nevertheless, what others saw would have no valid order.
+   */
+  get history(): HistoryOperation[] {
+    return this.#recorded.filter(({ attempt }) => attempt?.committedIndex !== 0)
+      .map(({ operation }) => operation);
   }
 
   /** Ends the clients: what is under way stays of unknown outcome. */
@@ -192,14 +208,8 @@ export class Clients {
     if (!this.#open.delete(call)) return;
     this.#note(output);
     const { client, calledAt, operation } = call;
-    const returned = this.#moment++;
-    this.history.push({
-      client,
-      call: calledAt,
-      return: returned,
-      input: operation.input,
-      output,
-    });
+    const { input } = operation;
+    this.#record({ client, call: calledAt, return: this.#moment++, input, output }, undefined);
     this.#think(client, undefined);
   }
 
@@ -210,14 +220,16 @@ export class Clients {
     if (operation.kind === "read") return this.#think(client, undefined);
     const { world, chance } = this.#parts;
     world.coverage.add("writes of unknown outcome");
-    this.history.push({
-      client,
-      call: calledAt,
-      return: undefined,
-      input: operation.input,
-      output: undefined,
-    });
+    const { input } = operation;
+    this.#record(
+      { client, call: calledAt, return: undefined, input, output: undefined },
+      call.attempt,
+    );
     this.#think(client, chance.hits(300) ? operation : undefined);
+  }
+
+  #record(operation: HistoryOperation, attempt: Attempt | undefined): void {
+    this.#recorded.push({ operation, attempt });
   }
 
   #note(output: unknown): void {

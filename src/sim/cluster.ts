@@ -27,8 +27,10 @@ export const STREAMS = { environment: 0, network: 1, hosts: 2, clients: 3, fault
 export interface SimRegion {
   readonly regionId: number;
   readonly truth: RegionTruth;
-  /** All replicas there ever were, by peer id; those on lost disks are missing. */
+  /** The replicas by peer id; those on lost disks are missing. */
   readonly replicas: Map<PeerId, Replica>;
+  /** All replicas there ever were. */
+  readonly everyReplica: Map<PeerId, Replica>;
   readonly clients: Clients;
 }
 
@@ -67,7 +69,7 @@ export class Cluster implements HostHandler, NetworkHandler {
   }
 
   replicasOf(regionId: number): ReadonlyMap<PeerId, Replica> {
-    return this.region(regionId).replicas;
+    return this.region(regionId).everyReplica;
   }
 
   nodeOf(regionId: number, peerId: PeerId): number {
@@ -174,7 +176,7 @@ export class Cluster implements HostHandler, NetworkHandler {
       count,
       hosts: () => this.#awakeHosts(regionId),
     });
-    const region = { regionId, truth, replicas, clients };
+    const region = { regionId, truth, replicas, everyReplica: new Map<PeerId, Replica>(), clients };
     this.regions.push(region);
     for (const host of this.hosts.values()) {
       this.#createReplica(region, host, INITIAL_INDEX, confState);
@@ -207,6 +209,7 @@ export class Cluster implements HostHandler, NetworkHandler {
     });
     host.replicas.set(regionId, replica);
     region.replicas.set(peerId, replica);
+    region.everyReplica.set(peerId, replica);
     return replica;
   }
 }

@@ -9,11 +9,14 @@ import { ProposalRequest } from "../node/mod.ts";
 import type { Cluster, SimRegion } from "./cluster.ts";
 import { violated } from "./errors.ts";
 import type { Operation, Workload } from "./machine.ts";
+import type { Attempt } from "./region_truth.ts";
 import type { Replica } from "./replica.ts";
 
 /** Election timeouts that may pass until the group is at rest. */
 const ELECTION_TIMEOUTS_MAX = 60;
 const STEPS_BETWEEN_CHECKS = 16;
+/** After how many of them a write is tried again: it may have been lost with a leader. */
+const RETRY_ELECTION_TIMEOUTS = 5;
 
 /** Runs a cluster without faults until all its regions are at rest and have taken a write. */
 export function converge(cluster: Cluster, workload: Workload, write: Operation): void {
@@ -21,23 +24,53 @@ export function converge(cluster: Cluster, workload: Workload, write: Operation)
   const { electionTick, tickUs } = world.environment;
   const end = world.now + 2 * electionTick * tickUs * ELECTION_TIMEOUTS_MAX;
   for (const region of cluster.regions) {
+    if (!world.environment.preVote) nudge(cluster, region);
     waitFor(cluster, end, () => unrest(cluster, region));
-    const members = membersOf(region);
-    const leader = cluster.leaderOf(region)!;
-    const mayForward = world.environment.forwardProposals;
-    const replica = mayForward ? members[world.steps % members.length] : leader;
-    const command = workload.encode(write.input);
-    const attempt = region.truth.propose(command);
-    const event = {
-      type: "proposals",
-      proposals: [new ProposalRequest(command, Infinity)],
-    } as const;
-    cluster.hostOf(replica).push(region.regionId, event);
+    const attempts: Attempt[] = [];
+    let nextAttempt = 0;
     waitFor(cluster, end, () => {
-      if (attempt.committedIndex === 0) return "the last write is not committed";
-      return unrest(cluster, region);
+      if (attempts.some(({ committedIndex }) => committedIndex > 0)) {
+        return unrest(cluster, region);
+      }
+      if (world.now >= nextAttempt) {
+        attempts.push(propose(cluster, region, workload.encode(write.input)));
+        nextAttempt = world.now + RETRY_ELECTION_TIMEOUTS * electionTick * tickUs;
+      }
+      return "the last write is not committed";
     });
   }
+}
+
+/**
+ * An operator starts an election where the log is longest as long as there is no leader. Without
+ * pre-vote nobody tells a candidate that its term is old, and with two members that know different
+ * configurations the one that may win can stay behind the other's terms for very long.
+ */
+function nudge(cluster: Cluster, region: SimRegion): void {
+  const { world } = cluster;
+  const { electionTick, tickUs } = world.environment;
+  world.schedule(RETRY_ELECTION_TIMEOUTS * electionTick * tickUs, () => {
+    const members = membersOf(region).filter((member) => cluster.isLive(member));
+    if (members.every((member) => member.peer!.state !== "leader")) {
+      const longest = Math.max(...members.map((member) => member.durable.lastIndex));
+      const best = members.find((member) => member.durable.lastIndex === longest);
+      if (best !== undefined) cluster.hostOf(best).push(region.regionId, { type: "campaign" });
+    }
+    nudge(cluster, region);
+  });
+}
+
+/** Proposes on any member; on the leader when nobody else may. */
+function propose(cluster: Cluster, region: SimRegion, command: Uint8Array): Attempt {
+  const { world } = cluster;
+  const members = membersOf(region);
+  const replica = world.environment.forwardProposals
+    ? members[world.steps % members.length]
+    : members.find((member) => member.peer!.state === "leader") ?? members[0];
+  const attempt = region.truth.propose(command);
+  const proposals = [new ProposalRequest(command, Infinity)];
+  cluster.hostOf(replica).push(region.regionId, { type: "proposals", proposals });
+  return attempt;
 }
 
 function waitFor(cluster: Cluster, end: number, why: () => string | undefined): void {

@@ -133,14 +133,14 @@ export interface Environment {
 }
 
 const SMALL_LIMITS: PeerLimits = {
-  pendingProposalsMax: 8,
+  pendingProposalsMax: 2,
   proposalEntriesMax: 2,
   appendBytesMax: 120,
   inflightMessagesMax: 2,
   inflightBytesMax: 240,
   uncommittedBytesMax: 200,
   applyBytesMax: 150,
-  pendingReadsMax: 8,
+  pendingReadsMax: 2,
 };
 
 /** Draws a world. */
@@ -167,7 +167,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     diskMinUs,
     diskMaxUs: diskMinUs + chance.skewed(100, 10_000),
     visibleAtCall: chance.hits(600),
-    applyMaxUs: chance.skewed(50, 8_000),
+    applyMaxUs: chance.skewed(50, 60_000),
     turnMaxUs: chance.hits(500) ? 0 : chance.skewed(50, 2_000),
     checkpointPerMille: chance.between(20, 500),
     thinkMaxUs: chance.skewed(2_000, 40_000),

@@ -183,6 +183,7 @@ export class Faults {
       case "bit-flip":
         if (host.isLost || !this.#membership.maySpare(host.id)) return true;
         host.crash(false);
+        host.isDamaged = true;
         this.#flipBit(host, chance);
         this.#restartLater(host, chance.between(5_000, 50_000));
         return true;

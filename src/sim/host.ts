@@ -19,7 +19,7 @@ import type { World } from "./world.ts";
 /** What a node asks of its world. */
 export interface HostHandler {
   send(packet: Packet): void;
-  /** The replicas of a region that are not lost for good. */
+  /** All replicas of a region there ever were. */
   replicasOf(regionId: number): Replicas;
   nodeOf(regionId: number, peerId: number): number;
   /** What a peer answers its callers. */
@@ -54,6 +54,8 @@ export class Host {
   isUp = false;
   /** Whether its disk is lost: it never runs again. */
   isLost = false;
+  /** Whether its disk is damaged, so that it will be lost at the next start. */
+  isDamaged = false;
   /** Counts its processes. */
   incarnation = 0;
   /** The process ends at this point of its next turn. */

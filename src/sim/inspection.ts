@@ -13,7 +13,7 @@ import { membershipEvents } from "./membership_events.ts";
 import { isQuorum } from "./quorums.ts";
 import type { Replica } from "./replica.ts";
 
-/** The replicas of a region by peer id; those that are gone are missing. */
+/** The replicas of a region by peer id: all there ever were. */
 export type Replicas = ReadonlyMap<PeerId, Replica>;
 
 /** Checks what a peer wants done, and notes its writes in `replica.written`. */
@@ -196,7 +196,10 @@ function inspectCommit(replica: Replica, commitIndex: number, replicas: Replicas
   }
 }
 
-/** What is committed is durable on a quorum, and its last entry is of the leader's own term. */
+/**
+ * What is committed was durable on a quorum (a disk that is lost by now counts as it was), and its
+ * last entry is of the leader's own term.
+ */
 function checkQuorum(replica: Replica, index: number, replicas: Replicas): void {
   const term = replica.written.termAt(index);
   const has = (id: PeerId): boolean => {

@@ -76,7 +76,8 @@ class Search<Input, Output, State> {
   ) {
     this.#model = model;
     this.#stepsMax = stepsMax;
-    this.#head = createList(operations);
+    const inOrder = [...operations].sort((a, b) => a.call - b.call);
+    this.#head = createList(inOrder);
     this.#done = new Uint32Array((operations.length + 31) >>> 5);
     this.#left = operations.filter((operation) => operation.return !== undefined).length;
   }
@@ -121,13 +122,25 @@ class Search<Input, Output, State> {
       !this.#model.equal(operation.output as Output, next.output)
     ) return undefined;
     this.#done[id >>> 5] |= 1 << (id & 31);
-    const key = `${this.#done.join()}:${this.#model.stateKey(next.state)}`;
+    const key = `${this.#doneKey()}:${this.#model.stateKey(next.state)}`;
     if (this.#seen.has(key)) {
       this.#done[id >>> 5] &= ~(1 << (id & 31));
       return undefined;
     }
     this.#seen.add(key);
     return next;
+  }
+
+  /** The set of operations done as text, without full words at its start and empty ones at its end. */
+  #doneKey(): string {
+    const done = this.#done;
+    let start = 0;
+    let end = done.length;
+    while (start < end && done[start] === 0xffff_ffff) start++;
+    while (end > start && done[end - 1] === 0) end--;
+    let key = String(start);
+    for (let word = start; word < end; word++) key += `,${done[word]}`;
+    return key;
   }
 }
 

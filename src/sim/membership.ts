@@ -71,10 +71,11 @@ export class Membership {
       const { voters, votersOutgoing, learners } = configuration;
       const isMember = (id: PeerId): boolean =>
         this.#cluster.nodeOf(region.regionId, id) === nodeId;
-      if (!voters.some(isMember) && !learners.some(isMember)) return votersOutgoing.length === 0;
-      const lost = voters.filter((id) => !region.replicas.has(id) && !isMember(id)).length;
+      if (votersOutgoing.length > 0 || !this.#isSettled(region)) return false;
+      if (!voters.some(isMember) && !learners.some(isMember)) return true;
+      const lost = this.#lost(region, configuration).filter((id) => !isMember(id)).length;
       const minority = Math.floor((voters.length - 1) / 2);
-      return votersOutgoing.length === 0 && lost + 1 <= minority && this.#isSettled(region);
+      return lost + 1 <= minority;
     });
   }
 
@@ -151,9 +152,12 @@ export class Membership {
     this.#cluster.hostOf(leader).push(region.regionId, { type: "change-configuration", change });
   }
 
-  /** Members whose disk is lost. */
+  /** Members whose disk is lost, voters first. */
   #lost(region: SimRegion, { voters, learners }: ConfState): PeerId[] {
-    return [...voters, ...learners].filter((id) => !region.replicas.has(id));
+    return [...voters, ...learners].filter((id) => {
+      const replica = region.replicas.get(id);
+      return replica === undefined || this.#cluster.hostOf(replica).isDamaged;
+    });
   }
 
   /** A replica that was never a member: one that waits already, or a new one. */
@@ -161,6 +165,7 @@ export class Membership {
     const { voters, learners } = region.truth.configuration;
     for (const replica of region.replicas.values()) {
       const { peerId, durable } = replica;
+      if (this.#cluster.hostOf(replica).isDamaged) continue;
       if (durable.lastIndex > 0 || voters.includes(peerId) || learners.includes(peerId)) continue;
       return replica;
     }

@@ -30,5 +30,6 @@ export {
   type LinearizabilityResult,
 } from "./linearizability.ts";
 export type { Model, Operation, SimStateMachine, Workload } from "./machine.ts";
+export { shrink, SHRINK_RUNS_MAX, type Shrunk } from "./shrink.ts";
 export { simulate, type SimulationOptions, type SimulationResult } from "./simulation.ts";
 export type { TraceSink } from "./trace.ts";
