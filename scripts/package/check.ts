@@ -1,0 +1,1 @@
+export async function checkPackage(_folder: string): Promise<void> {}
