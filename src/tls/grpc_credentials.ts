@@ -1,0 +1,99 @@
+/**
+ * Certificates as gRPC takes them, in the one way that works alike on all runtimes.
+ *
+ * @module
+ */
+
+import * as grpc from "@grpc/grpc-js";
+import type { PeerCertificate, SecureContextOptions } from "node:tls";
+import {
+  type Certificates,
+  type CertificateSource,
+  certificateSource,
+  checkCertificates,
+  pemBytes,
+} from "./certificates.ts";
+import { CertificateError } from "./errors.ts";
+
+/** Whether a server asks those who connect for a certificate. */
+export type ClientCertificates = "required" | "none";
+
+/**
+ * What a gRPC server shows, and asks of those who connect. When the source changes, connections that
+ * are accepted from then on use what is new.
+ */
+export class SourceServerCredentials extends grpc.ServerCredentials {
+  private readonly unsubscribe: () => void;
+
+  /**
+   * @throws CertificateError when the certificates do not fit together, or clients must show one and
+   *   there is no authority to check it against.
+   */
+  constructor(given: Certificates | CertificateSource, clients: ClientCertificates) {
+    const source = certificateSource(given);
+    const requestCert = clients === "required";
+    super(
+      { requestCert, rejectUnauthorized: requestCert },
+      secureContext(source.current(), requestCert),
+    );
+    this.unsubscribe = source.subscribe(() => {
+      this.updateSecureContextOptions(secureContext(source.current(), requestCert));
+    });
+  }
+
+  /** Stops following the source. */
+  close(): void {
+    this.unsubscribe();
+  }
+
+  /** Whether `other` is this very object. */
+  override _equals(other: grpc.ServerCredentials): boolean {
+    return other === this;
+  }
+}
+
+function secureContext(certificates: Certificates, clients: boolean): SecureContextOptions {
+  if (clients && certificates.ca === undefined) {
+    throw new CertificateError("An authority must be given to ask clients for certificates");
+  }
+  checkCertificates(certificates);
+  return {
+    // Deno serves no TLS without authorities; they matter only when clients must show certificates.
+    ca: pemBytes(certificates.ca ?? certificates.certificate),
+    cert: [pemBytes(certificates.certificate)],
+    key: [pemBytes(certificates.privateKey)],
+    minVersion: "TLSv1.2",
+  };
+}
+
+/** A call that a server received over TLS or not. */
+interface ReceivedCall {
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Uint8Array } };
+}
+
+/** The certificate of whoever made a call: its bytes; undefined when none was asked for and shown. */
+export function clientCertificate(call: ReceivedCall): Uint8Array | undefined {
+  return call.getAuthContext().sslPeerCertificate?.raw;
+}
+
+/** What a channel shows, and how it checks whom it connects to. */
+export interface ChannelTls {
+  /** The authorities that the server's certificate must come from; the system's when absent. */
+  readonly ca?: string | Uint8Array;
+  /** The own certificate and key, where the server asks for one. */
+  readonly certificate?: string | Uint8Array;
+  readonly privateKey?: string | Uint8Array;
+  /** Returns what is wrong with the certificate of the server, whose authority holds; or undefined. */
+  readonly check: (server: PeerCertificate) => Error | undefined;
+}
+
+/** A channel's credentials; `check` decides on the server's name. @throws when the PEM cannot be read */
+export function channelCredentials(tls: ChannelTls): grpc.ChannelCredentials {
+  const { ca, certificate, privateKey, check } = tls;
+  return grpc.credentials.createSsl(
+    ca === undefined ? null : pemBytes(ca),
+    privateKey === undefined ? null : pemBytes(privateKey),
+    certificate === undefined ? null : pemBytes(certificate),
+    { checkServerIdentity: (_host, server) => check(server) },
+  );
+}

@@ -1,0 +1,28 @@
+/**
+ * TLS: certificates that may change while they are used, the names that certificates of nodes carry,
+ * and both as gRPC takes them. Making certificates is in `authority.ts`, a face of its own.
+ *
+ * @module
+ */
+
+export {
+  type Certificates,
+  type CertificateSource,
+  certificateSource,
+  checkCertificates,
+} from "./certificates.ts";
+export {
+  CERTIFICATE_FILE_BYTES_MAX,
+  CertificateFiles,
+  type CertificateFilesOptions,
+  readCertificateFile,
+} from "./certificate_files.ts";
+export { CertificateError } from "./errors.ts";
+export {
+  channelCredentials,
+  type ChannelTls,
+  clientCertificate,
+  type ClientCertificates,
+  SourceServerCredentials,
+} from "./grpc_credentials.ts";
+export { certificateHasName, certificateNames, nodeCertificateName } from "./node_name.ts";
