@@ -165,8 +165,10 @@ test("no vote is given while a leader of the term is known", () => {
 
 test("a vote given restarts the timeout, a refusal does not (ยง5.2)", () => {
   const member = single({ electionTick: 10 });
+  // In the term already: entering it restarts the timeout as well.
+  member.step(message("heartbeat-response", { from: 3, term: 1 }));
   for (let i = 0; i < 9; i++) member.node.tick();
-  stepAndDrive(member, vote(2, 0 + 1));
+  stepAndDrive(member, vote(2, 1));
   for (let i = 0; i < 9; i++) member.node.tick();
   stepAndDrive(member, vote(3, 1));
   assert.equal(member.role, "follower");
@@ -370,6 +372,23 @@ test("a granted pre-vote changes neither the voter's term nor its vote (thesis ย
   assert.equal(lastSent(member, "pre-vote-response").reject, false, "any number may be granted");
 });
 
+test("a pre-vote for a term in which another got the vote is refused", () => {
+  const member = single();
+  stepAndDrive(member, vote(2, 1));
+  assert.equal(stepAndDrive(member, message("pre-vote", { from: 3, term: 1 }))[0].reject, true);
+  assert.equal(stepAndDrive(member, message("pre-vote", { from: 3, term: 2 }))[0].reject, false);
+});
+
+test("only a campaign that the leader asked for says so", () => {
+  const member = single();
+  member.node.campaign();
+  assert.deepEqual(member.drive().map((m) => m.context), [undefined, undefined]);
+  member.step(message("heartbeat", { from: 2, term: 1 }));
+  member.drive();
+  member.step(message("timeout-now", { from: 2, term: 1 }));
+  assert.deepEqual(member.drive().map((m) => m.context), [TRANSFER, TRANSFER]);
+});
+
 test("a granted pre-vote does not restart the timeout", () => {
   const member = single({ preVote: true, electionTick: 10 });
   for (let i = 0; i < 9; i++) member.node.tick();
@@ -401,7 +420,7 @@ test("the answers to a pre-campaign do not count for the campaign, nor the other
   const member = single({ preVote: true }, { voters: [1, 2, 3, 4, 5] });
   member.node.campaign();
   member.drive();
-  for (const from of [2, 3]) member.step(message("vote-response", { from, term: 0 + 1 }));
+  for (const from of [2, 3]) member.step(message("vote-response", { from, term: 1 }));
   assert.equal(member.role, "follower", "a vote of a later term only tells the term");
   const other = single({ preVote: true }, { voters: [1, 2, 3, 4, 5] });
   other.node.campaign();

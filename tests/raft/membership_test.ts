@@ -9,7 +9,6 @@ import {
   createConfState,
   createEntry,
   encodeConfChange,
-  encodeConfChangeV2,
 } from "../../src/raft/mod.ts";
 import { bytes, makeLeader, Member, message, Network, newStorage, single } from "./network.ts";
 

@@ -26,11 +26,13 @@ test("a peer that is up to date is told to campaign at once", () => {
 
 test("a peer that is behind is brought up to date first", () => {
   const leader = leaderOfThree();
+  leader.node.propose(bytes("x"));
   leader.step(message("heartbeat-response", { from: 3, term: 1 }));
   leader.drive();
   leader.node.transferLeader(3);
-  assert.deepEqual(leader.drive().filter((m) => m.type === "timeout-now"), []);
   leader.step(ack(3, 1));
+  assert.deepEqual(leader.drive().filter((m) => m.type === "timeout-now"), []);
+  leader.step(ack(3, 2));
   assert.deepEqual(
     leader.drive().filter((m) => m.type === "timeout-now").map((m) => m.to),
     [3],
