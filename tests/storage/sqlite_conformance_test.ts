@@ -29,13 +29,20 @@ function makeStorage(limits: Limits): StorageUnderTest {
   };
 }
 
-for (const { name, run } of storageConformance(() => makeStorage({}))) {
-  test(`SQLite storage: ${name}`, run);
+for (const writer of ["direct", "worker"] as const) {
+  for (const { name, run } of storageConformance(() => makeStorage({ writer }))) {
+    test(`SQLite storage, writer ${writer}: ${name}`, run);
+  }
 }
 
 // Nothing stays in memory, every write is a transaction of its own and every transaction is
 // followed by a checkpoint: all reads come from rows.
-const TIGHT: Limits = { cacheBytesMax: 0, transactionBytesMax: 1, checkpointBytes: 4096 };
+const TIGHT: Limits = {
+  writer: "direct",
+  cacheBytesMax: 0,
+  transactionBytesMax: 1,
+  checkpointBytes: 4096,
+};
 
 for (const { name, run } of storageConformance(() => makeStorage(TIGHT))) {
   test(`SQLite storage with the smallest limits: ${name}`, run);

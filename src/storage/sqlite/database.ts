@@ -30,6 +30,7 @@ export interface Database {
   prepare(sql: string): Statement;
   /** Prepares and runs one statement; the errors of statements carry codes on all runtimes. */
   run(sql: string): void;
+  /** Idempotent. */
   close(): void;
 }
 
@@ -47,20 +48,37 @@ export function openDatabase(path: string, options: OpenDatabaseOptions = {}): D
     readOnly: options.readOnly ?? false,
     timeout: options.busyTimeoutMs ?? 0,
   });
+  let open = true;
   return {
     prepare: (sql) => wrapStatement(connection.prepare(sql)),
     run: (sql) => void connection.prepare(sql).run(),
-    close: () => connection.close(),
+    close: () => {
+      if (!open) return;
+      open = false;
+      connection.close();
+    },
   };
 }
 
 function wrapStatement(statement: StatementSync): Statement {
   statement.setReturnArrays(true);
   return {
-    run: (...parameters) => statement.run(...parameters).changes as number,
-    first: (...parameters) => statement.get(...parameters) as unknown as SqlValue[] | undefined,
-    all: (...parameters) => statement.all(...parameters) as unknown as SqlValue[][],
+    run: (...parameters) => statement.run(...bindable(parameters)).changes as number,
+    first: (...parameters) =>
+      statement.get(...bindable(parameters)) as unknown as SqlValue[] | undefined,
+    all: (...parameters) => statement.all(...bindable(parameters)) as unknown as SqlValue[][],
   };
+}
+
+/** Empty, of a buffer that is not: Node 22 binds an empty view of an empty buffer as NULL. */
+const EMPTY_BLOB = new Uint8Array(1).subarray(0, 0);
+
+function bindable(parameters: SqlValue[]): SqlValue[] {
+  for (let at = 0; at < parameters.length; at++) {
+    const value = parameters[at];
+    if (value instanceof Uint8Array && value.length === 0) parameters[at] = EMPTY_BLOB;
+  }
+  return parameters;
 }
 
 // Primary result codes of SQLite, https://sqlite.org/rescode.html.

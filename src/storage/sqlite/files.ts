@@ -109,6 +109,27 @@ export function openDatabaseFile(
   });
 }
 
+/**
+ * Opens another connection to a database that {@linkcode openDatabaseFile} has opened, for the
+ * thread that writes. `pagesMax` limits its size; 0 does not.
+ */
+export function openWriterDatabase(path: string, pagesMax: number): Database {
+  const database = openDatabase(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
+  try {
+    configure(database);
+    limitSize(database, pagesMax);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Has every write of this connection beyond so many pages fail; 0 means no limit. */
+export function limitSize(database: Database, pagesMax: number): void {
+  if (pagesMax > 0) database.prepare(`PRAGMA max_page_count = ${pagesMax}`).all();
+}
+
 function checkWal(path: string): WalScan {
   const pages = databasePages(path);
   const scan = scanWal(`${path}-wal`, pages);

@@ -5,9 +5,11 @@
  * @module
  */
 
+import { setImmediate, setTimeout } from "node:timers";
 import { closedError, type StorageError } from "../errors.ts";
 import type { RegionState } from "../region_state.ts";
 import { toStorageError } from "./database.ts";
+import { VACUUM_INTERVAL_MS, VACUUM_PAGES, VacuumPlan } from "./vacuum.ts";
 import type { LogWriter, SaveRegionOperation, WriteOperation } from "./writer.ts";
 
 /** What one group writes for one region. */
@@ -36,6 +38,8 @@ export interface WriteGroup {
   readonly reject: (error: StorageError) => void;
   /** The bytes of its entries and snapshots. */
   bytes: number;
+  /** Whether it deletes rows, so that there may be space to give back afterwards. */
+  frees: boolean;
 }
 
 /** The limits of a {@linkcode GroupCommitter}. */
@@ -49,6 +53,9 @@ export interface GroupCommitLimits {
 /** What a transaction adds to the write-ahead log besides its rows, about: two pages a region touched. */
 const REGION_WAL_BYTES = 2 * 4096;
 
+/** What taking a page off the file adds to the write-ahead log, about: itself and what points to it. */
+const VACUUM_WAL_BYTES = 2 * 4096;
+
 /** Collects writes into groups and has them committed one after the other. */
 export class GroupCommitter {
   readonly #writer: LogWriter;
@@ -58,6 +65,9 @@ export class GroupCommitter {
   readonly #groups: WriteGroup[] = [];
   #scheduled = false;
   #walBytes = 0;
+  #spaceUnknown = false;
+  readonly #vacuum = new VacuumPlan();
+  #vacuumScheduled = false;
   #failure: StorageError | undefined = undefined;
   #closing = false;
   #idle: (() => void) | undefined = undefined;
@@ -90,6 +100,13 @@ export class GroupCommitter {
     return group;
   }
 
+  /** Looks for space to give back to the file system, and goes on giving it back over time. */
+  reclaim(): void {
+    if (this.failure !== undefined) return;
+    this.#spaceUnknown = true;
+    this.#schedule();
+  }
+
   /** Refuses writes from now on, and resolves once those asked for before are done or have failed. */
   close(): Promise<void> {
     this.#closing = true;
@@ -109,38 +126,79 @@ export class GroupCommitter {
       this.#walBytes = 0;
       return this.#carryOut(() => this.#writer.checkpoint(), () => this.#next());
     }
+    if (this.#spaceUnknown && !this.#closing) return this.#planVacuum();
     const group = this.#groups.shift();
     if (group === undefined) return this.#next();
+    this.#commit(group);
+  }
+
+  #planVacuum(): void {
+    this.#spaceUnknown = false;
+    this.#carryOut(() => this.#writer.space(), (space) => {
+      this.#vacuum.update(space);
+      this.#scheduleVacuum();
+      this.#next();
+    });
+  }
+
+  #commit(group: WriteGroup): void {
     for (const [region, write] of group.regions) {
       group.operations.push(region.saveOperation(write.state));
     }
     this.#carryOut(() => this.#writer.commit(group.operations), () => {
       this.#walBytes += group.bytes + (1 + group.regions.size) * REGION_WAL_BYTES;
+      this.#spaceUnknown ||= group.frees;
       for (const [region, write] of group.regions) region.committed(write);
       group.resolve();
       this.#next();
     }, group);
   }
 
-  #carryOut(work: () => void | Promise<void>, done: () => void, group?: WriteGroup): void {
+  #carryOut<T>(work: () => T | Promise<T>, done: (value: T) => void, group?: WriteGroup): void {
     try {
       const pending = work();
-      if (pending === undefined) return done();
-      pending.then(done, (error) => this.#fail(error, group));
+      if (!(pending instanceof Promise)) return done(pending);
+      pending.then(done).catch((error) => this.#fail(error, group));
     } catch (error) {
       this.#fail(error, group);
     }
   }
 
+  /** The timer keeps no process alive: what is left is given back the next time. */
+  #scheduleVacuum(): void {
+    if (this.#vacuumScheduled || !this.#vacuum.pending) return;
+    this.#vacuumScheduled = true;
+    setTimeout(() => {
+      this.#vacuumScheduled = false;
+      if (this.failure === undefined && this.#vacuum.pending) this.#vacuumSome();
+    }, VACUUM_INTERVAL_MS).unref();
+  }
+
+  #vacuumSome(): void {
+    const last = this.#vacuum.next();
+    const group = this.group();
+    group.operations.push({ kind: "vacuum", pagesMax: VACUUM_PAGES });
+    group.bytes += VACUUM_PAGES * VACUUM_WAL_BYTES;
+    group.promise.then(() => {
+      if (this.failure !== undefined) return;
+      if (!last) return this.#scheduleVacuum();
+      // The file shrinks only now; then see whether there is more.
+      this.#walBytes = this.#limits.checkpointBytes;
+      this.reclaim();
+    }, () => {});
+  }
+
   #next(): void {
     this.#scheduled = false;
-    if (this.#groups.length > 0 || this.#walBytes >= this.#limits.checkpointBytes) this.#schedule();
+    const more = this.#groups.length > 0 || this.#walBytes >= this.#limits.checkpointBytes ||
+      (this.#spaceUnknown && !this.#closing);
+    if (more) this.#schedule();
     else this.#finish();
   }
 
   #fail(cause: unknown, group: WriteGroup | undefined): void {
     const failure = toStorageError(cause, this.#action);
-    this.#failure = failure;
+    this.#failure ??= failure;
     group?.reject(failure);
     for (const waiting of this.#groups.splice(0)) waiting.reject(failure);
     this.#scheduled = false;
@@ -161,5 +219,5 @@ function createGroup(): WriteGroup {
   });
   // Whoever ignores the promise meets the same error at the next call.
   promise.catch(() => {});
-  return { operations: [], regions: new Map(), promise, resolve, reject, bytes: 0 };
+  return { operations: [], regions: new Map(), promise, resolve, reject, bytes: 0, frees: false };
 }

@@ -14,3 +14,4 @@ export { SqliteNodeStorage, type SqliteStorageOptions } from "./node_storage.ts"
 export { SqliteRaftStorage, VALUE_BYTES_MAX } from "./region_storage.ts";
 export { INDEX_MAX, SLOT_MAX } from "./schema.ts";
 export type { WalScan } from "./wal.ts";
+export { SLOW_SYNC_MS, type WriterChoice, type WriterOption } from "./writer_choice.ts";

@@ -6,20 +6,29 @@
  */
 
 import { join, resolve } from "node:path";
+import { type Logger, SILENT_LOGGER } from "../../raft/mod.ts";
 import type { NodeIdentity, NodeStorage, RaftStorage, RegionBootstrap } from "../contract.ts";
 import { closedError, StorageError } from "../errors.ts";
 import { checkBootstrap, checkIdentity, checkInteger, createRegionState } from "../region_state.ts";
 import { type Database, withStorageErrors } from "./database.ts";
-import { DATABASE_FILE, openDatabaseFile, openError, prepareDirectory } from "./files.ts";
+import {
+  DATABASE_FILE,
+  limitSize,
+  openDatabaseFile,
+  openError,
+  prepareDirectory,
+} from "./files.ts";
 import { GroupCommitter } from "./group_commit.ts";
 import { DirectoryLock } from "./lock.ts";
 import { LogCache } from "./log_cache.ts";
 import { LogReader } from "./reader.ts";
 import { type SharedDatabase, SqliteRaftStorage } from "./region_storage.ts";
 import { INDEX_MAX, SLOT_MAX } from "./schema.ts";
-import { loadRegions } from "./verify.ts";
+import { loadRegions } from "./load.ts";
 import type { WalScan } from "./wal.ts";
-import { DirectWriter } from "./writer.ts";
+import { WorkerWriter } from "./worker_writer.ts";
+import { DirectWriter, type LogWriter } from "./writer.ts";
+import { chooseWriter, type WriterChoice, type WriterOption } from "./writer_choice.ts";
 
 /** The options of {@linkcode SqliteNodeStorage.open}. */
 export interface SqliteStorageOptions {
@@ -49,9 +58,31 @@ export interface SqliteStorageOptions {
    * Rounded down to pages of 4096 bytes. Default: no limit but the disk's.
    */
   readonly databaseBytesMax?: number;
+  /**
+   * Where SQLite writes: in the event loop (`direct`), in a thread of its own (`worker`), or where
+   * the disk's sync time, measured at open, suggests (`auto`). Default `auto`.
+   */
+  readonly writer?: WriterOption;
+  /** Told how the disk is written to, and why. Default: nowhere. */
+  readonly logger?: Logger;
 }
 
 const PAGE_BYTES = 4096;
+
+/** The largest limit on pages that SQLite knows. */
+const PAGES_MAX = 0xfffffffe;
+
+const WRITER_OPTIONS: readonly unknown[] = ["auto", "direct", "worker"];
+
+/** What is open before the storage itself is. */
+interface OpenParts {
+  readonly directory: string;
+  readonly lock: DirectoryLock;
+  readonly database: Database;
+  readonly walScan: WalScan;
+  readonly writer: LogWriter;
+  readonly choice: WriterChoice;
+}
 
 /** Durable storage in SQLite (WAL mode, every transaction synced): one database, many regions. */
 export class SqliteNodeStorage implements NodeStorage {
@@ -60,8 +91,12 @@ export class SqliteNodeStorage implements NodeStorage {
   readonly directory: string;
   /** What the check of the write-ahead log found when this was opened. */
   readonly walScan: WalScan;
+  /** Where SQLite writes, and why. */
+  readonly writer: WriterChoice;
   readonly #lock: DirectoryLock;
+  /** Reads; in mode `direct` it writes as well. */
   readonly #database: Database;
+  readonly #writer: LogWriter;
   readonly #committer: GroupCommitter;
   readonly #shared: SharedDatabase;
   readonly #regions = new Map<number, SqliteRaftStorage>();
@@ -70,36 +105,33 @@ export class SqliteNodeStorage implements NodeStorage {
   readonly #reserved = new Set<number>();
   #closed: Promise<void> | undefined = undefined;
 
-  private constructor(options: SqliteStorageOptions, directory: string, lock: DirectoryLock) {
+  private constructor(options: SqliteStorageOptions, parts: OpenParts) {
     const cacheBytesMax = options.cacheBytesMax ?? 16 * 1024 * 1024;
     const { clusterId, nodeId } = options.identity;
+    const { directory, database } = parts;
     this.identity = { clusterId, nodeId };
     this.directory = directory;
-    this.#lock = lock;
-    const place = join(directory, DATABASE_FILE);
-    const { database, walScan } = openDatabaseFile(directory, this.identity);
+    this.walScan = parts.walScan;
+    this.writer = parts.choice;
+    this.#lock = parts.lock;
     this.#database = database;
-    this.walScan = walScan;
-    try {
-      limitSize(database, options.databaseBytesMax);
-      this.#committer = new GroupCommitter(new DirectWriter(database), {
-        transactionBytesMax: options.transactionBytesMax ?? 8 * 1024 * 1024,
-        checkpointBytes: options.checkpointBytes ?? 16 * 1024 * 1024,
-      }, place);
-      const reader = new LogReader(database, place);
-      this.#shared = { committer: this.#committer, reader, cacheBytesMax };
-      const regions = withStorageErrors(
-        `read ${place}`,
-        () => loadRegions(database, cacheBytesMax, place),
-      );
-      for (const region of regions) {
-        this.#slots.add(region.slot);
-        this.#regions.set(region.regionId, new SqliteRaftStorage(region, this.#shared));
-      }
-    } catch (error) {
-      database.close();
-      throw error;
+    this.#writer = parts.writer;
+    const place = join(directory, DATABASE_FILE);
+    this.#committer = new GroupCommitter(parts.writer, {
+      transactionBytesMax: options.transactionBytesMax ?? 8 * 1024 * 1024,
+      checkpointBytes: options.checkpointBytes ?? 16 * 1024 * 1024,
+    }, place);
+    const reader = new LogReader(database, place);
+    this.#shared = { committer: this.#committer, reader, cacheBytesMax };
+    const regions = withStorageErrors(
+      `read ${place}`,
+      () => loadRegions(database, cacheBytesMax, place),
+    );
+    for (const region of regions) {
+      this.#slots.add(region.slot);
+      this.#regions.set(region.regionId, new SqliteRaftStorage(region, this.#shared));
     }
+    this.#committer.reclaim();
   }
 
   /**
@@ -118,17 +150,24 @@ export class SqliteNodeStorage implements NodeStorage {
    * const region = storage.region(1) ?? await storage.createRegion({ regionId: 1, peerId: 1 });
    * ```
    */
-  // deno-lint-ignore require-await -- rejects instead of throwing, and will wait for a worker.
   static async open(options: SqliteStorageOptions): Promise<SqliteNodeStorage> {
     checkOptions(options);
     const directory = resolve(options.directory);
     prepareDirectory(directory);
     let lock: DirectoryLock | undefined;
+    let database: Database | undefined;
+    let writer: LogWriter | undefined;
     try {
       lock = DirectoryLock.acquire(directory);
-      return new SqliteNodeStorage(options, directory, lock);
+      const opened = openDatabaseFile(directory, options.identity);
+      database = opened.database;
+      const pagesMax = pagesOf(options.databaseBytesMax);
+      limitSize(database, pagesMax);
+      const started = await startWriter(options, directory, database, pagesMax);
+      writer = started.writer;
+      return new SqliteNodeStorage(options, { directory, lock, ...opened, ...started });
     } catch (error) {
-      lock?.release();
+      await closeAll(database, writer, lock);
       throw openError(error, directory);
     }
   }
@@ -180,15 +219,7 @@ export class SqliteNodeStorage implements NodeStorage {
 
   async #closeOnce(): Promise<void> {
     await this.#committer.close();
-    try {
-      // SQLite moves the write-ahead log into the database and deletes it, where it can; otherwise
-      // it stays and is recovered at the next open.
-      this.#database.close();
-    } catch {
-      // Everything acknowledged is in the write-ahead log.
-    } finally {
-      this.#lock.release();
-    }
+    await closeAll(this.#database, this.#writer, this.#lock);
   }
 
   #takeSlot(): number {
@@ -220,10 +251,67 @@ function checkOptions(options: SqliteStorageOptions): void {
   checkInteger("transactionBytesMax", options.transactionBytesMax ?? 1, 1);
   checkInteger("checkpointBytes", options.checkpointBytes ?? PAGE_BYTES, PAGE_BYTES);
   checkInteger("databaseBytesMax", options.databaseBytesMax ?? PAGE_BYTES, PAGE_BYTES);
+  if (!WRITER_OPTIONS.includes(options.writer ?? "auto")) {
+    throw new StorageError(
+      "STORAGE_OPTION",
+      `writer must be "auto", "direct" or "worker": current value is ${
+        JSON.stringify(options.writer)
+      }`,
+    );
+  }
 }
 
-function limitSize(database: Database, databaseBytesMax: number | undefined): void {
-  if (databaseBytesMax === undefined) return;
-  const pages = Math.min(Math.floor(databaseBytesMax / PAGE_BYTES), 0xfffffffe);
-  database.prepare(`PRAGMA max_page_count = ${pages}`).all();
+function pagesOf(databaseBytesMax: number | undefined): number {
+  if (databaseBytesMax === undefined) return 0;
+  return Math.min(Math.floor(databaseBytesMax / PAGE_BYTES), PAGES_MAX);
+}
+
+/** Chooses how to write, and starts it. In mode `auto` a thread that cannot be started is done without. */
+async function startWriter(
+  options: SqliteStorageOptions,
+  directory: string,
+  database: Database,
+  databasePagesMax: number,
+): Promise<{ writer: LogWriter; choice: WriterChoice }> {
+  const logger = options.logger ?? SILENT_LOGGER;
+  const option = options.writer ?? "auto";
+  const path = join(directory, DATABASE_FILE);
+  let choice = chooseWriter(option, directory);
+  let writer: LogWriter | undefined;
+  if (choice.mode === "worker") {
+    try {
+      writer = await WorkerWriter.start({ path, databasePagesMax });
+    } catch (error) {
+      if (option !== "auto") throw error;
+      choice = { ...choice, mode: "direct", reason: `${choice.reason}, yet ${messageOf(error)}` };
+      logger.warn(`storage: ${choice.reason}`);
+    }
+  }
+  const where = choice.mode === "direct" ? "in the event loop" : "in a thread of its own";
+  logger.info(`storage: writes to ${path} ${where}: ${choice.reason}`);
+  return { writer: writer ?? new DirectWriter(database), choice };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Closes what is open; never rejects. The last connection that closes moves the write-ahead log into
+ * the database and deletes it, where it can; otherwise it stays and is recovered at the next open.
+ */
+async function closeAll(
+  database: Database | undefined,
+  writer: LogWriter | undefined,
+  lock: DirectoryLock | undefined,
+): Promise<void> {
+  // The thread, where there is one, comes last: it has the time to move the log.
+  const closings = [() => database?.close(), () => writer?.close(), () => lock?.release()];
+  for (const close of closings) {
+    try {
+      await close();
+    } catch {
+      // Everything acknowledged is in the write-ahead log.
+    }
+  }
 }

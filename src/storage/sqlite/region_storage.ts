@@ -30,7 +30,7 @@ import type { GroupCommitter, GroupMember, RegionWrite, WriteGroup } from "./gro
 import type { LogCache } from "./log_cache.ts";
 import type { LogReader } from "./reader.ts";
 import { INDEX_MAX } from "./schema.ts";
-import type { LoadedRegion } from "./verify.ts";
+import type { LoadedRegion } from "./load.ts";
 import type { SaveRegionOperation } from "./writer.ts";
 
 /** The most bytes of an entry's command and context together, or of a snapshot's data: 512 MiB. */
@@ -245,6 +245,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
 
   #delete(group: WriteGroup, low: number, high: number): void {
     group.operations.push({ kind: "delete", slot: this.#slot, low, high });
+    group.frees = true;
   }
 
   #saveSnapshot(group: WriteGroup, index: number, data: Uint8Array | undefined): void {

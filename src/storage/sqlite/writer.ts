@@ -1,7 +1,7 @@
 /**
  * The seam between what is to be written and who writes it: operations are plain data, a
- * {@linkcode LogWriter} carries a list of them out in one durable transaction. Here in the event
- * loop itself, which costs least on a fast disk.
+ * {@linkcode LogWriter} carries a list of them out in one durable transaction. Here through a
+ * connection of the calling thread, which costs least on a fast disk.
  *
  * @module
  */
@@ -53,12 +53,26 @@ export interface SaveSnapshotOperation {
   readonly data: Uint8Array | undefined;
 }
 
+/** Takes free pages off the end of the database, at most so many. */
+export interface VacuumOperation {
+  readonly kind: "vacuum";
+  readonly pagesMax: number;
+}
+
 /** One step of a transaction. */
 export type WriteOperation =
   | AppendOperation
   | DeleteOperation
   | SaveRegionOperation
-  | SaveSnapshotOperation;
+  | SaveSnapshotOperation
+  | VacuumOperation;
+
+/** How large a database is, in pages of 4096 bytes. */
+export interface DatabaseSpace {
+  readonly pages: number;
+  /** Of these, how many hold nothing. */
+  readonly freePages: number;
+}
 
 /** Writes transactions, one at a time. */
 export interface LogWriter {
@@ -66,6 +80,10 @@ export interface LogWriter {
   commit(operations: readonly WriteOperation[]): void | Promise<void>;
   /** Moves what was committed from the write-ahead log into the database, so that the former starts anew. */
   checkpoint(): void | Promise<void>;
+  /** How much of the database is in use. */
+  space(): DatabaseSpace | Promise<DatabaseSpace>;
+  /** Closes what it opened. Called once, last. */
+  close(): void | Promise<void>;
 }
 
 /** Entries written by one statement; measured, more gains nothing. */
@@ -73,12 +91,15 @@ const BATCH_ROWS = 16;
 const ROW_SQL = `(${KEY_SQL}, ?, ?, ?, ?, ?)`;
 const ROW_PARAMETERS = 7;
 
-/** Writes in the event loop, through one connection. */
+/** Writes in the calling thread, through one connection that it closes in the end. */
 export class DirectWriter implements LogWriter {
+  readonly #database: Database;
   readonly #begin: Statement;
   readonly #commit: Statement;
   readonly #rollback: Statement;
   readonly #checkpoint: Statement;
+  readonly #pageCount: Statement;
+  readonly #freeCount: Statement;
   readonly #insert: Statement;
   readonly #insertBatch: Statement;
   readonly #delete: Statement;
@@ -91,10 +112,13 @@ export class DirectWriter implements LogWriter {
   constructor(database: Database) {
     const insert = "INSERT INTO raft_log VALUES ";
     const columns = REGION_COLUMNS.slice(1);
+    this.#database = database;
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
     this.#rollback = database.prepare("ROLLBACK");
     this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+    this.#pageCount = database.prepare("PRAGMA page_count");
+    this.#freeCount = database.prepare("PRAGMA freelist_count");
     this.#insert = database.prepare(insert + ROW_SQL);
     this.#insertBatch = database.prepare(insert + Array(BATCH_ROWS).fill(ROW_SQL).join(", "));
     this.#delete = database.prepare(
@@ -126,6 +150,15 @@ export class DirectWriter implements LogWriter {
     this.#checkpoint.all();
   }
 
+  space(): DatabaseSpace {
+    const pages = this.#pageCount.first()?.[0] as number;
+    return { pages, freePages: this.#freeCount.first()?.[0] as number };
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
   #undo(): void {
     try {
       this.#rollback.run();
@@ -154,6 +187,10 @@ export class DirectWriter implements LogWriter {
         const checksum = snapshotChecksum(regionId, index, data);
         return void this.#saveSnapshot.run(slot, index, data, checksum);
       }
+      case "vacuum":
+        // Each step of the statement frees a page: it must run to its end.
+        return void this.#database.prepare(`PRAGMA incremental_vacuum(${operation.pagesMax})`)
+          .all();
     }
   }
 
