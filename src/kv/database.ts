@@ -36,6 +36,26 @@ export interface DatabaseOptions {
 
 const PAGE_BYTES = 4096;
 
+/** Empty, of a buffer that is not: Node 22 binds an empty view of an empty buffer as NULL. */
+const EMPTY_BLOB = new Uint8Array(1).subarray(0, 0);
+
+function wrapStatement(statement: StatementSync): Statement {
+  return {
+    get: (...values) => statement.get(...bindable(values)) as SqlRow | undefined,
+    all: (...values) => statement.all(...bindable(values)) as SqlRow[],
+    iterate: (...values) => statement.iterate(...bindable(values)) as IterableIterator<SqlRow>,
+    run: (...values) => void statement.run(...bindable(values)),
+  };
+}
+
+function bindable(values: SqlValue[]): SqlValue[] {
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at];
+    if (value instanceof Uint8Array && value.length === 0) values[at] = EMPTY_BLOB;
+  }
+  return values;
+}
+
 /** One connection to a database file. */
 export class Database {
   /** The file. */
@@ -67,7 +87,7 @@ export class Database {
 
   /** Prepares a statement. */
   prepare(sql: string): Statement {
-    return this.#connection.prepare(sql) as StatementSync as unknown as Statement;
+    return wrapStatement(this.#connection.prepare(sql));
   }
 
   /** Executes statements without values. */
