@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { Node } from "../../src/node/mod.ts";
 import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
 import { GrpcTransport } from "../../src/transport/grpc/mod.ts";
-import { RecordingLogger } from "./cluster.ts";
+import { RecordingLogger, withResource } from "./cluster.ts";
 import { command, emptyState, ListMachine, type ListState } from "./machines.ts";
 
 const DEADLINE_MS = 15_000;
@@ -102,43 +102,47 @@ test(
   "three nodes with two regions serve over gRPC and SQLite and survive restarts",
   LONG,
   async () => {
-    await using cluster = new RealCluster(await mkdtemp(join(tmpdir(), "flaredb-node-")));
-    for (const { peerId } of MEMBERS) await cluster.start(peerId);
-    const written: string[] = [];
-    const write = async (count: number): Promise<void> => {
-      const proposals: Promise<unknown>[] = [];
-      for (let at = 0; at < count; at++) {
-        const text = `${written.length}`;
-        written.push(text);
-        for (const regionId of REGIONS) {
-          const nodes = [...cluster.nodes.values()];
-          proposals.push(nodes[at % nodes.length].propose(command(text), { regionId }));
+    await withResource(
+      new RealCluster(await mkdtemp(join(tmpdir(), "flaredb-node-"))),
+      async (cluster) => {
+        for (const { peerId } of MEMBERS) await cluster.start(peerId);
+        const written: string[] = [];
+        const write = async (count: number): Promise<void> => {
+          const proposals: Promise<unknown>[] = [];
+          for (let at = 0; at < count; at++) {
+            const text = `${written.length}`;
+            written.push(text);
+            for (const regionId of REGIONS) {
+              const nodes = [...cluster.nodes.values()];
+              proposals.push(nodes[at % nodes.length].propose(command(text), { regionId }));
+            }
+          }
+          await Promise.all(proposals);
+        };
+
+        for (const regionId of REGIONS) await cluster.leader(regionId);
+        await write(300);
+        const stopped = await cluster.leader(1);
+        await cluster.stop(stopped);
+        for (const regionId of REGIONS) await cluster.leader(regionId);
+        await write(300);
+        await cluster.start(stopped);
+        await write(300);
+        for (const { peerId } of MEMBERS) await cluster.stop(peerId);
+        for (const { peerId } of MEMBERS) await cluster.start(peerId);
+        await write(30);
+
+        for (const { peerId } of MEMBERS) {
+          for (const regionId of REGIONS) {
+            await cluster.nodes.get(peerId)!.read({ regionId });
+            const { texts } = cluster.machines.get(`${peerId}/${regionId}`)!;
+            assert.equal(texts.length, written.length);
+            assert.deepEqual([...texts].sort(), [...written].sort());
+          }
         }
-      }
-      await Promise.all(proposals);
-    };
-
-    for (const regionId of REGIONS) await cluster.leader(regionId);
-    await write(300);
-    const stopped = await cluster.leader(1);
-    await cluster.stop(stopped);
-    for (const regionId of REGIONS) await cluster.leader(regionId);
-    await write(300);
-    await cluster.start(stopped);
-    await write(300);
-    for (const { peerId } of MEMBERS) await cluster.stop(peerId);
-    for (const { peerId } of MEMBERS) await cluster.start(peerId);
-    await write(30);
-
-    for (const { peerId } of MEMBERS) {
-      for (const regionId of REGIONS) {
-        await cluster.nodes.get(peerId)!.read({ regionId });
-        const { texts } = cluster.machines.get(`${peerId}/${regionId}`)!;
-        assert.equal(texts.length, written.length);
-        assert.deepEqual([...texts].sort(), [...written].sort());
-      }
-    }
-    const { counters } = cluster.nodes.get(await cluster.leader(1))!.status(1);
-    assert.ok(counters.appendEntries > counters.appends, "writes are batched");
+        const { counters } = cluster.nodes.get(await cluster.leader(1))!.status(1);
+        assert.ok(counters.appendEntries > counters.appends, "writes are batched");
+      },
+    );
   },
 );
