@@ -1,14 +1,23 @@
 /**
  * What a peer keeps from its core although another peer sent it: forwarded proposals that could be
- * applied twice, and snapshots whose state it could not install.
+ * applied twice, snapshots whose state it could not install, and answers without a term, which the
+ * core would take for its own.
  *
  * @module
  */
 
-import type { BasicStatus, Message, Snapshot } from "../raft/mod.ts";
+import type { BasicStatus, Message, MessageType, Snapshot } from "../raft/mod.ts";
 import { MessageRejectedError } from "./errors.ts";
 import { ForwardedProposals } from "./forwarded.ts";
 import { INITIAL_INDEX } from "./recovery.ts";
+
+/** Kinds whose sender always has a term; a refused pre-vote may come from a peer that has seen none. */
+const IN_A_TERM: ReadonlySet<MessageType> = new Set<MessageType>([
+  "append-response",
+  "heartbeat-response",
+  "vote-response",
+  "timeout-now",
+]);
 
 /** What becomes of a message. */
 export interface Admitted {
@@ -30,12 +39,16 @@ export class Admission {
 
   /** Whether messages of this kind must pass `admit`; all others go to the core as they are. */
   concerns(message: Message): boolean {
-    return message.type === "propose" || message.type === "snapshot";
+    return message.type === "propose" || message.type === "snapshot" || lacksTerm(message);
   }
 
   /** Decides about a message, as of the peer's state right before it is stepped. */
   admit(message: Message, status: BasicStatus, lastApplied: number): Admitted {
     if (message.type === "propose") return this.#admitProposals(message, status);
+    if (lacksTerm(message)) {
+      const text = `${message.type} from ${message.from} has no term`;
+      return { message: undefined, refusal: new MessageRejectedError("TERM_MISSING", text) };
+    }
     if (this.#installsSnapshots) return { message, refusal: undefined };
     return admitSnapshot(message, status, lastApplied);
   }
@@ -52,6 +65,10 @@ export class Admission {
   }
 }
 
+function lacksTerm(message: Message): boolean {
+  return message.term === 0 && IN_A_TERM.has(message.type);
+}
+
 function admitSnapshot(message: Message, status: BasicStatus, lastApplied: number): Admitted {
   if (canInstall(message.snapshot, status, lastApplied)) return { message, refusal: undefined };
   const text = "a snapshot carries a state, which this host does not install";
@@ -60,8 +77,7 @@ function admitSnapshot(message: Message, status: BasicStatus, lastApplied: numbe
 
 /**
  * Without the host's help only the snapshot every first member starts from, that of the empty state,
- * can be installed. The
- * core ignores one that stands for what is committed here, but answers it.
+ * can be installed. The core ignores one that stands for what is committed here, but answers it.
  */
 function canInstall(
   snapshot: Snapshot | undefined,

@@ -56,16 +56,10 @@ function checkKind(raft: Raft, message: Message): string | undefined {
     case "vote":
     case "pre-vote":
       return checkSender(raft, message);
-    case "pre-vote-response":
-      // A replica that has not seen a term yet refuses in that term.
-      return message.reject ? undefined : checkTerm(message);
-    case "vote-response":
-    case "timeout-now":
-      return checkTerm(message);
     case "append-response":
       return checkAppendResponse(raft, message);
     case "heartbeat-response":
-      return message.from === raft.id ? OF_ITSELF : checkTerm(message);
+      return message.from === raft.id ? OF_ITSELF : undefined;
     case "propose":
       return checkProposal(message.entries);
     case "read-index":
@@ -77,6 +71,9 @@ function checkKind(raft: Raft, message: Message): string | undefined {
       return checkStored(raft, message);
     case "storage-apply-response":
       return checkApplied(raft, message);
+    case "vote-response":
+    case "pre-vote-response":
+    case "timeout-now":
     case "transfer-leader":
       return undefined;
     default:
@@ -88,12 +85,7 @@ function checkKind(raft: Raft, message: Message): string | undefined {
 function checkSender(raft: Raft, message: Message): string | undefined {
   if (message.from === 0) return "the sender is missing";
   if (message.from === raft.id) return OF_ITSELF;
-  return checkTerm(message);
-}
-
-/** Only what may be forwarded belongs to no term. */
-function checkTerm({ term }: Message): string | undefined {
-  return term === 0 ? "the term is missing" : undefined;
+  return message.term === 0 ? "the term is missing" : undefined;
 }
 
 /** A piece of a leader's log: no gap, terms that never decrease, none above the leader's. */
@@ -144,8 +136,9 @@ function checkSnapshot({ term, snapshot }: Message): string | undefined {
  */
 function checkAppendResponse(raft: Raft, message: Message): string | undefined {
   if (message.reject && message.from === raft.id) return OF_ITSELF;
-  if (message.term === 0) return checkTerm(message);
-  if (raft.role !== "leader" || message.term !== raft.term) return undefined;
+  // Like all answers, one without a term counts for the current one (a host drops such from peers).
+  const isCurrent = message.term === raft.term || message.term === 0;
+  if (raft.role !== "leader" || !isCurrent) return undefined;
   const lastIndex = raft.log.lastIndex();
   if (!message.reject && message.index > lastIndex) {
     return `index ${message.index} is beyond the last index ${lastIndex}`;

@@ -65,7 +65,10 @@ export class Raft {
 
   /** Reads that wait for a quorum's confirmation. */
   readOnly = new ReadOnly();
-  /** Reads that arrived before the leader committed an entry of its term. */
+  /**
+   * Reads that arrived before the leader committed an entry of its term. Should it lose its term
+   * first, they wait for the next term it leads: late, but no less linearizable.
+   */
   postponedReads: Message[] = [];
   /** Reads that are confirmed, for the next Ready. */
   readStates: ReadState[] = [];
@@ -152,7 +155,6 @@ export class Raft {
     this.pendingConfIndex = 0;
     this.uncommittedSize = 0;
     this.readOnly = new ReadOnly();
-    this.postponedReads = [];
   }
 
   /** Draws a new election timeout (Raft §5.2: randomized, so that votes are rarely split). */
