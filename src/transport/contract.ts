@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { PeerId } from "../raft/mod.ts";
+import type { Message, PeerId } from "../raft/mod.ts";
 import type { RegionMessage } from "../wire/mod.ts";
 import type { TransportCounters } from "./counters.ts";
 
@@ -27,6 +27,74 @@ export interface TransportHandler {
    * sent, unless the transport is closed before.
    */
   snapshotSent(nodeId: number, regionId: number, peerId: PeerId, ok: boolean): void;
+  /**
+   * Another node wants to stream a snapshot (see `Transport.sendSnapshot`): where its state goes, or,
+   * as text, why it is refused. A handler without this method refuses all.
+   */
+  receiveSnapshot?(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string;
+}
+
+/** A snapshot that is streamed to another node. */
+export interface OutgoingSnapshot {
+  /** The region: an integer from 1. */
+  readonly regionId: number;
+  /** The `snapshot` message that the receiver handles once the state has arrived; without data. */
+  readonly message: Message;
+  /**
+   * The state. It is read as fast as the receiver stores it, and closed (`return`) when the transfer
+   * ends before it does.
+   */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** A snapshot that another node streams to this one. */
+export interface IncomingSnapshot {
+  readonly regionId: number;
+  /** What the snapshot stands for; without data. */
+  readonly message: Message;
+}
+
+/** Takes the state of one snapshot. Calls do not overlap, and none follows `finish` or `abort`. */
+export interface SnapshotSink {
+  /**
+   * Takes the next piece, which must be kept before this resolves: no more is asked for until then.
+   * It may be a view of a larger buffer. A rejection ends the transfer.
+   */
+  write(bytes: Uint8Array): Promise<void>;
+  /**
+   * All has arrived, and its checksum holds. Resolves once the snapshot has been handed on; a
+   * rejection fails the transfer.
+   */
+  finish(): Promise<void>;
+  /** The transfer was given up: nothing of it counts. */
+  abort(reason: string): void;
+}
+
+/** How the transfer of a snapshot ended. */
+export type SnapshotOutcome =
+  /** The receiver has all of it and has handed it on; it may still be installing it. */
+  | { readonly ok: true; readonly bytes: number }
+  /** It was refused, given up, or could not be carried on. */
+  | { readonly ok: false; readonly reason: string };
+
+/** How far the transfer of a snapshot is. */
+export interface SnapshotProgress {
+  /** Bytes read from `chunks`. */
+  readonly readBytes: number;
+  /** Bytes the receiver is known to have stored. */
+  readonly storedBytes: number;
+  /** How often a connection broke and the transfer went on over another. */
+  readonly resumptions: number;
+}
+
+/** A transfer under way. */
+export interface SnapshotTransfer {
+  /** How it ended. Never rejects. */
+  readonly done: Promise<SnapshotOutcome>;
+  /** How far it is. */
+  progress(): SnapshotProgress;
+  /** Gives it up, here and at the receiver; `done` says `reason`. Nothing happens once it has ended. */
+  abort(reason: string): void;
 }
 
 /** How messages leave a node. */
@@ -44,6 +112,12 @@ export interface Transport {
    * limit are dropped and counted.
    */
   send(nodeId: number, batch: readonly RegionMessage[]): void;
+  /**
+   * Streams a snapshot of any size to a node, apart from its messages, with bounded memory. Where
+   * connections can break the transfer goes on over another one. Never throws because of what it is
+   * given; a transfer to an unknown node fails.
+   */
+  sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot): SnapshotTransfer;
   /** What it has done so far: a copy, for metrics and tests. */
   counters(): TransportCounters;
   /** Stops listening, closes every connection. Idempotent. What is sent afterwards is dropped. */

@@ -33,6 +33,8 @@ export interface TransportCounters {
   refusedCluster: number;
   /** Streams refused because they meant another node. */
   refusedTarget: number;
+  /** Streams refused because their node's certificate does not carry its name. */
+  refusedCertificate: number;
   /** Streams refused for another protocol version, or without a readable opening. */
   refusedHandshake: number;
   /** Frames or messages that could not be read. */
@@ -51,6 +53,20 @@ export interface TransportCounters {
   connectionsLost: number;
   /** Attempts to reach another node that failed or were refused there. */
   connectionsFailed: number;
+  /** Snapshots streamed to other nodes, whole. */
+  snapshotsSent: number;
+  /** Transfers of snapshots to other nodes that failed or were given up. */
+  snapshotsFailed: number;
+  /** Snapshots streamed to this node, whole. */
+  snapshotsReceived: number;
+  /** Transfers of snapshots to this node that were refused, failed or were given up. */
+  snapshotsRefused: number;
+  /** Transfers of snapshots to this node that went on after their connection had broken. */
+  snapshotsResumed: number;
+  /** Bytes of snapshots sent, what was sent again included. */
+  snapshotBytesSent: number;
+  /** Bytes of snapshots stored. */
+  snapshotBytesReceived: number;
   /** Calls of `handler.unreachable`. */
   unreachableReports: number;
   /** Calls of the handler that threw. */
@@ -73,6 +89,7 @@ export function createCounters(): TransportCounters {
     droppedUnencodable: 0,
     refusedCluster: 0,
     refusedTarget: 0,
+    refusedCertificate: 0,
     refusedHandshake: 0,
     refusedMalformed: 0,
     refusedUnknownType: 0,
@@ -82,6 +99,13 @@ export function createCounters(): TransportCounters {
     connectionsAccepted: 0,
     connectionsLost: 0,
     connectionsFailed: 0,
+    snapshotsSent: 0,
+    snapshotsFailed: 0,
+    snapshotsReceived: 0,
+    snapshotsRefused: 0,
+    snapshotsResumed: 0,
+    snapshotBytesSent: 0,
+    snapshotBytesReceived: 0,
     unreachableReports: 0,
     handlerErrors: 0,
   };

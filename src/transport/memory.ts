@@ -10,9 +10,19 @@
 import { setImmediate } from "node:timers";
 import { ConfigError } from "../raft/mod.ts";
 import { decodeFrame, encodeFrame, WireError } from "../wire/mod.ts";
-import type { RegionMessage, Transport, TransportHandler } from "./contract.ts";
+import type {
+  IncomingSnapshot,
+  OutgoingSnapshot,
+  RegionMessage,
+  SnapshotSink,
+  SnapshotTransfer,
+  Transport,
+  TransportHandler,
+} from "./contract.ts";
 import { createCounters, type TransportCounters } from "./counters.ts";
 import { TransportError } from "./errors.ts";
+import { failedTransfer } from "./failed_transfer.ts";
+import { MemorySnapshotTransfer } from "./memory_snapshot.ts";
 
 /** A message on its way. */
 export interface Envelope {
@@ -178,6 +188,11 @@ export class MemoryNetwork {
     return this.cuts.has(pair(envelope.fromNodeId, envelope.toNodeId)) ? [] : this.fateOf(envelope);
   }
 
+  /** @internal Whether one node's messages to another get lost. */
+  isCut(fromNodeId: number, toNodeId: number): boolean {
+    return this.cuts.has(pair(fromNodeId, toNodeId));
+  }
+
   /** @internal Makes a report in the next round. */
   report(report: () => void): void {
     this.events.push({ round: this.round + 1, report, delivery: undefined });
@@ -254,6 +269,58 @@ class MemoryNode implements MemoryTransport {
       if (this.closed || neighbour === undefined) this.drop(nodeId, item, "droppedUnknownNode");
       else this.sendOne(nodeId, neighbour, item);
     }
+  }
+
+  sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot): SnapshotTransfer {
+    const trouble = (): string | undefined => this.trouble(nodeId);
+    let item: RegionMessage;
+    try {
+      item = decodeFrame(encodeFrame([snapshot])).messages[0]!;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.counts.snapshotsFailed++;
+      return failedTransfer(snapshot, error.message);
+    }
+    const transfer = new MemorySnapshotTransfer({
+      later: (step) => this.network.report(step),
+      trouble,
+      offer: () => this.network.find(nodeId)!.offered(this.nodeId, item),
+      carried: (bytes) => {
+        this.counts.snapshotBytesSent += bytes;
+        const receiver = this.network.find(nodeId);
+        if (receiver !== undefined) receiver.counts.snapshotBytesReceived += bytes;
+      },
+    }, snapshot);
+    void transfer.done.then(({ ok }) => {
+      this.counts[ok ? "snapshotsSent" : "snapshotsFailed"]++;
+      const receiver = this.network.find(nodeId);
+      if (ok && receiver !== undefined) receiver.counts.snapshotsReceived++;
+    });
+    return transfer;
+  }
+
+  /** Takes the offer of a snapshot: where it goes, or why it is refused. */
+  offered(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
+    const answer = this.ask(fromNodeId, snapshot);
+    if (typeof answer === "string") this.counts.snapshotsRefused++;
+    return answer;
+  }
+
+  private ask(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
+    try {
+      return this.handler?.receiveSnapshot?.(fromNodeId, snapshot) ?? "it takes no snapshots";
+    } catch {
+      this.counts.handlerErrors++;
+      return "its handler failed";
+    }
+  }
+
+  private trouble(nodeId: number): string | undefined {
+    if (this.closed) return "the node stops";
+    if (!this.neighbours.has(nodeId)) return `the address of node ${nodeId} is not known`;
+    if (this.network.find(nodeId) === undefined) return `node ${nodeId} is not on the network`;
+    if (this.network.isCut(this.nodeId, nodeId)) return `the path to node ${nodeId} is cut`;
+    return undefined;
   }
 
   counters(): TransportCounters {

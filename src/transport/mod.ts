@@ -5,7 +5,17 @@
  * @module
  */
 
-export type { RegionMessage, Transport, TransportHandler } from "./contract.ts";
+export type {
+  IncomingSnapshot,
+  OutgoingSnapshot,
+  RegionMessage,
+  SnapshotOutcome,
+  SnapshotProgress,
+  SnapshotSink,
+  SnapshotTransfer,
+  Transport,
+  TransportHandler,
+} from "./contract.ts";
 export type { TransportCounters } from "./counters.ts";
 export { TransportError, type TransportErrorCode } from "./errors.ts";
 export {

@@ -58,3 +58,16 @@ export {
   type Reply,
   type Welcome,
 } from "./handshake.ts";
+export {
+  CHUNK_OVERHEAD_BYTES,
+  decodeSnapshotFrame,
+  decodeSnapshotReply,
+  encodeSnapshotFrame,
+  encodeSnapshotReply,
+  type SnapshotBegin,
+  type SnapshotChunk,
+  type SnapshotEnd,
+  type SnapshotFrame,
+  type SnapshotReply,
+  TRANSFER_ID_BYTES,
+} from "./snapshot_stream.ts";
