@@ -310,6 +310,16 @@ test("a peer reported unreachable is probed again", () => {
   assert.equal(follower.node.hasReady(), false);
 });
 
+test("a peer that is probed although it has everything replicates again when it says so", () => {
+  const leader = replicatingLeader();
+  leader.node.reportUnreachable(2);
+  leader.step(message("heartbeat-response", { from: 2, term: 1 }));
+  const [probe] = appendsTo(leader, 2);
+  assert.deepEqual([probe.index, indices(probe)], [1, []]);
+  leader.step(ack(2, 1));
+  assert.equal(progress(leader, 2).state, "replicate");
+});
+
 test("a commit is told to a peer that has the entries, but only once", () => {
   const leader = replicatingLeader();
   leader.node.propose(bytes("a"));

@@ -111,6 +111,20 @@ test("an old snapshot is answered by the commit index", () => {
   assert.equal(answer(member).index, 3, "a snapshot message without a snapshot");
 });
 
+test("a snapshot from before the log begins is old as well", () => {
+  const member = new Member(1, newStorage(1, THREE, { index: 10, term: 2 }));
+  for (const index of [5, 9]) {
+    member.step(message("snapshot", { term: 3, snapshot: snapshotOf(index, 1) }));
+    assert.deepEqual([answer(member).index, member.lastIndex], [10, 10]);
+  }
+});
+
+test("a snapshot that contradicts what is committed is not installed", () => {
+  const member = followerWith([1, 1, 1], 3);
+  member.step(message("snapshot", { term: 3, snapshot: snapshotOf(3, 2) }));
+  assert.deepEqual([answer(member).index, member.storage.firstIndex()], [3, 1]);
+});
+
 test("a snapshot that leaves this replica out is not installed", () => {
   const member = followerWith([1], 1);
   const others = createConfState({ voters: [2, 3] });
@@ -148,11 +162,28 @@ test("a peer whose next entries are gone gets the snapshot, and nothing else mea
   assert.deepEqual(leader.drive().filter((m) => m.to === 2), []);
 });
 
-test("a peer that was not heard from gets no snapshot", () => {
-  const leader = compactedLeader();
-  leader.node.reportUnreachable(2);
-  leader.node.tick();
+test("a peer that was not heard from lately gets no snapshot", () => {
+  const member = new Member(1, newStorage(1, THREE, { index: 10, term: 1 }), {
+    checkQuorum: true,
+    electionTick: 5,
+  });
+  write(member.storage, { hardState: { currentTerm: 1, votedFor: 0, commitIndex: 10 } });
+  member.restart();
+  const leader = makeLeader(member);
+  const original = leader.storage.snapshot.bind(leader.storage);
+  leader.storage.snapshot = () => {
+    throw new SnapshotTemporarilyUnavailableError();
+  };
+  leader.step(refusal(10, 0));
+  for (let i = 0; i < 5; i++) {
+    leader.node.tick();
+    leader.step(message("heartbeat-response", { from: 3, term: 2 }));
+  }
+  leader.storage.snapshot = original;
+  leader.node.propose(bytes("a"));
   assert.deepEqual(leader.drive().filter((m) => m.type === "snapshot"), []);
+  leader.step(message("heartbeat-response", { term: 2 }));
+  assert.equal(leader.drive().filter((m) => m.type === "snapshot").length, 1);
 });
 
 test("while a snapshot is being prepared nothing is sent, and it is tried again", () => {
@@ -218,6 +249,7 @@ test("a peer that caught up by whatever snapshot replicates again", () => {
   sendSnapshotTo2(leader);
   leader.step(message("append-response", { term: 2, index: 9 }));
   assert.equal(progress(leader, 2).state, "snapshot", "entry 10 is not at hand");
+  assert.deepEqual(leader.drive().filter((m) => m.to === 2), [], "nor is it sent again");
   leader.step(message("append-response", { term: 2, index: 10 }));
   const { state, matchIndex, nextIndex } = progress(leader, 2);
   assert.deepEqual([state, matchIndex, nextIndex], ["replicate", 10, 12]);
@@ -369,6 +401,20 @@ test("no snapshot is sent that is older than the request, or than what is acknow
   other.storage.compact(0, snapshotOf(4, 1)).catch(() => {});
   other.step(message("heartbeat-response", { term: 1 }));
   assert.deepEqual(other.drive().map((m) => m.type), ["snapshot"]);
+});
+
+test("a snapshot must reach what was asked for, whatever is known of the peer", () => {
+  const leader = makeLeader(single());
+  for (const command of ["a", "b", "c"]) leader.node.propose(bytes(command));
+  leader.drive();
+  leader.step(message("append-response", { from: 3, term: 1, index: 4 }));
+  leader.drive();
+  leader.storage.compact(0, snapshotOf(2, 1)).catch(() => {});
+  leader.step(refusal(0, 3, { term: 1, requestSnapshot: 3 }));
+  assert.deepEqual(leader.drive().filter((m) => m.to === 2), []);
+  leader.storage.compact(0, snapshotOf(3, 1)).catch(() => {});
+  leader.step(message("heartbeat-response", { term: 1 }));
+  assert.deepEqual(leader.drive().map((m) => m.type), ["snapshot"]);
 });
 
 test("a request from before what is known to match is stale", () => {
