@@ -15,6 +15,7 @@ import {
   type ConfChange,
   ConfChangeError,
   type ConfChangeV2,
+  createMessage,
   type Logger,
   type Message,
   NO_PEER,
@@ -344,7 +345,7 @@ export class Peer {
       const ready = this.#core.ready();
       const silent = this.#isSilent();
       let answers: readonly Message[] = [];
-      for (const message of ready.messages) {
+      for (const message of waitForTerm(ready.messages)) {
         if (message.type === "storage-append") {
           answers = this.#append(message, effects);
         } else if (message.type === "storage-apply") {
@@ -460,4 +461,20 @@ export class Peer {
   get #name(): string {
     return `region ${this.regionId} peer ${this.id}:`;
   }
+}
+
+/**
+ * Requests for a vote wait until the term and the candidate's own vote are durable (thesis §3.8). A
+ * candidate that could forget them could win by the votes of others, append, crash, and be elected
+ * again in the same term with another log: two entries of equal index and term. The core hands them
+ * out before the write of the same Ready that saves that term.
+ */
+function waitForTerm(messages: readonly Message[]): readonly Message[] {
+  if (messages.length === 0 || !messages.some(({ type }) => type === "vote")) return messages;
+  const requests = messages.filter(({ type }) => type === "vote");
+  const rest = messages.filter(({ type }) => type !== "vote" && type !== "storage-append");
+  const write = messages.find(({ type }) => type === "storage-append") ??
+    createMessage({ type: "storage-append" });
+  const responses = [...requests, ...(write.responses ?? [])];
+  return [...rest, createMessage({ ...write, responses })];
 }
