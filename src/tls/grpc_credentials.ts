@@ -83,8 +83,11 @@ export interface ChannelTls {
   /** The own certificate and key, where the server asks for one. */
   readonly certificate?: string | Uint8Array;
   readonly privateKey?: string | Uint8Array;
-  /** Returns what is wrong with the certificate of the server, whose authority holds; or undefined. */
-  readonly check: (server: PeerCertificate) => Error | undefined;
+  /**
+   * Returns what is wrong with the certificate of the server, whose authority and dates hold; or
+   * undefined. `name` is the host, or what `grpc.ssl_target_name_override` says instead.
+   */
+  readonly check: (name: string, server: PeerCertificate) => Error | undefined;
 }
 
 /** A channel's credentials; `check` decides on the server's name. @throws when the PEM cannot be read */
@@ -94,6 +97,6 @@ export function channelCredentials(tls: ChannelTls): grpc.ChannelCredentials {
     ca === undefined ? null : pemBytes(ca),
     privateKey === undefined ? null : pemBytes(privateKey),
     certificate === undefined ? null : pemBytes(certificate),
-    { checkServerIdentity: (_host, server) => check(server) },
+    { checkServerIdentity: check },
   );
 }

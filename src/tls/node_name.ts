@@ -33,10 +33,10 @@ export function nodeCertificateName(clusterId: string, nodeId: number): string {
  * Whether a certificate carries exactly this DNS name, in lower case, as a subject alternative name. A
  * wildcard or a common name does not count.
  *
- * @param der the certificate's bytes, as `getPeerCertificate().raw` has them.
+ * @param bytes the certificate in DER, as `getPeerCertificate().raw` has it, or in PEM.
  */
-export function certificateHasName(der: Uint8Array, name: string): boolean {
-  const certificate = new X509Certificate(Buffer.from(der));
+export function certificateHasName(bytes: string | Uint8Array, name: string): boolean {
+  const certificate = new X509Certificate(Buffer.from(bytes as Uint8Array));
   // Both checks are needed: one runtime takes the common name for a host's in spite of the option,
   // and does not quote separators within the list.
   const host = certificate.checkHost(name, { subject: "never", wildcards: false });
@@ -44,8 +44,8 @@ export function certificateHasName(der: Uint8Array, name: string): boolean {
   return (certificate.subjectAltName ?? "").split(", ").includes(`DNS:${name}`);
 }
 
-/** The DNS names, IP addresses and common name of a certificate, for people. */
-export function certificateNames(der: Uint8Array): string {
-  const certificate = new X509Certificate(Buffer.from(der));
-  return certificate.subjectAltName ?? certificate.subject;
+/** The alternative names of a certificate, in DER or PEM, or else its subject: for people. */
+export function certificateNames(bytes: string | Uint8Array): string {
+  const certificate = new X509Certificate(Buffer.from(bytes as Uint8Array));
+  return certificate.subjectAltName ?? certificate.subject.replaceAll("\n", ", ");
 }
