@@ -11,7 +11,8 @@
  *
  * **With synchronous storage writes** (the default), carrying out a `Ready` means, in this order:
  *
- * 1. Send `messages`. They need not wait for the disk, and a leader's appends travel while it writes.
+ * 1. Send `messages`, but keep those of type `vote` back until the next step is done. The others need
+ *    not wait for the disk, and a leader's appends travel while it writes.
  * 2. Write `snapshot`, `entries` and `hardState` to stable storage in one atomic transaction. An entry
  *    whose index exists already replaces it and everything after. If `mustSync`, sync before going on.
  * 3. Send `messagesAfterAppend`.
@@ -25,8 +26,11 @@
  * `storage-append`) say what to write: `entries`, `snapshot`, and the hard state as `term`, `vote` and
  * `commit` unless all three are 0. Messages to `APPLY_THREAD` (type `storage-apply`) say what to apply.
  * Each queue is worked off strictly in order. Once a message's work is done (for appends: durable), its
- * `responses` are delivered: those to this replica by `step`, the others over the network. All other
- * messages are sent at once.
+ * `responses` are delivered: those to this replica by `step`, the others over the network. Messages of
+ * type `vote` wait for the `storage-append` of the same Ready; all others are sent at once.
+ *
+ * Why requests for a vote wait: a candidate that forgot its term and its own vote in a crash could be
+ * elected again in that term, by the votes of others, and write other entries at the same positions.
  *
  * Entries, messages and byte arrays are shared, never copied: nobody may change them.
  *

@@ -27,7 +27,8 @@ export interface Ready {
    */
   readonly committedEntries: readonly RaftLogEntry[];
   /**
-   * Messages to send at once, without waiting for the disk. With asynchronous storage writes the
+   * Messages to send at once, without waiting for the disk; those of type `vote` only once
+   * `hardState` is durable. With asynchronous storage writes the
    * last of them may be a `storage-append` and a `storage-apply` message for the local threads.
    */
   readonly messages: readonly Message[];
