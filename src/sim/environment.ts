@@ -33,6 +33,7 @@ export const FAULT_KINDS = [
   "crash-all",
   "rolling-restart",
   "pause",
+  "slow-machine",
   "clock-skew",
   "clock-jump",
   "transfer",
@@ -72,6 +73,7 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   "crash-all": 3,
   "rolling-restart": 2,
   "pause": 6,
+  "slow-machine": 5,
   "clock-skew": 4,
   "clock-jump": 3,
   "transfer": 8,
@@ -124,6 +126,8 @@ export interface Environment {
   readonly turnMaxUs: number;
   /** How many of a thousand batches the state machine makes durable at once. */
   readonly checkpointPerMille: number;
+  /** How many applied entries a log keeps when it is compacted by itself; Infinity: it never is. */
+  readonly entriesKept: number;
   /** Pauses of a client between operations. */
   readonly thinkMaxUs: number;
   readonly requestTimeoutMs: number;
@@ -170,6 +174,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     applyMaxUs: chance.skewed(50, 60_000),
     turnMaxUs: chance.hits(500) ? 0 : chance.skewed(50, 2_000),
     checkpointPerMille: chance.between(20, 500),
+    entriesKept: chance.hits(300) ? chance.skewed(0, 20) : Infinity,
     thinkMaxUs: chance.skewed(2_000, 40_000),
     requestTimeoutMs: chance.between(100, 600),
     faultIntervalUs: faults.intervalUs ?? chance.between(20_000, 90_000),

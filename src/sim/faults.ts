@@ -238,6 +238,9 @@ export class Faults {
         host.pause(durationUs);
         return true;
       }
+      case "slow-machine":
+        host.slowMachines(chance.between(50_000, 500_000));
+        return true;
       case "clock-skew":
         host.setClockRate(chance.between(5, 20) / 10);
         return true;

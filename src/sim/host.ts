@@ -66,6 +66,7 @@ export class Host {
   readonly #inboxes = new Map<number, Inbox>();
   readonly #applying = new Map<number, Applying>();
   #pausedUntil = 0;
+  #machineSlowUntil = 0;
   #backlog: (() => void)[] = [];
   #clockRate = 1;
   #clockBase = 0;
@@ -130,6 +131,11 @@ export class Host {
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#world.now + durationUs);
     if (isPaused) return;
     this.#resumeLater();
+  }
+
+  /** Its state machines finish nothing for a while. */
+  slowMachines(durationUs: number): void {
+    this.#machineSlowUntil = this.#world.now + durationUs;
   }
 
   /** Lets the clock run at another speed. */
@@ -291,7 +297,9 @@ export class Host {
     const applying: Applying = { work, isDone: false };
     this.#applying.set(regionId, applying);
     const { incarnation } = this;
-    this.#world.schedule(this.#chance.below(this.#world.environment.applyMaxUs), () => {
+    const slow = Math.max(0, this.#machineSlowUntil - this.#world.now);
+    const delay = slow + this.#chance.below(this.#world.environment.applyMaxUs);
+    this.#world.schedule(delay, () => {
       if (this.incarnation !== incarnation || applying.isDone) return;
       this.#whenAwake(() => this.#finishApplying(replica));
     });
@@ -312,7 +320,10 @@ export class Host {
     this.push(regionId, { type: "applied", results });
     if (this.#chance.hits(this.#world.environment.checkpointPerMille)) {
       const checkpoint = replica.checkpoint();
-      this.disk.submit({ commit: () => replica.keep(checkpoint), done: () => {} });
+      this.disk.submit({
+        commit: () => replica.keep(checkpoint),
+        done: () => this.compact(replica, checkpoint.index - this.#world.environment.entriesKept),
+      });
     }
   }
 

@@ -68,7 +68,23 @@ function inspectMessage(replica: Replica, message: Message): void {
     case "append":
     case "heartbeat":
     case "snapshot":
+      if (hardState.currentTerm < message.term) {
+        violated(
+          "durability",
+          `${replica.name} leads term ${message.term}, and has stored term ${hardState.currentTerm}`,
+        );
+      }
       return noteLeader(replica, message.term);
+    case "vote": {
+      const { currentTerm, votedFor } = hardState;
+      if (currentTerm > message.term) return;
+      if (currentTerm === message.term && votedFor === replica.peerId) return;
+      return violated(
+        "durability",
+        `${replica.name} asks for votes in term ${message.term}, and has stored a vote for ` +
+          `${votedFor} in term ${currentTerm}`,
+      );
+    }
     case "vote-response": {
       if (message.reject) return;
       const isKept = hardState.currentTerm > message.term ||

@@ -1,0 +1,61 @@
+/**
+ * The command behind `deno task sim`.
+ *
+ * @module
+ */
+
+import { writeFileSync } from "node:fs";
+import { RARE_EVENTS } from "../../src/sim/mod.ts";
+import { HELP, parseSimArguments, runOfSeed, type SimArguments } from "./arguments.ts";
+import { oneRun } from "./one_run.ts";
+import { fullReport, missedEvents, progressLine, SEEDS_FOR_RARE_EVENTS } from "./report.ts";
+import type { Summary } from "./seeds.ts";
+import { sweep } from "./sweep.ts";
+
+const PROGRESS_INTERVAL_SECONDS = 5;
+
+/** Runs the command; returns its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  let parsed: SimArguments;
+  try {
+    parsed = parseSimArguments(args);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    return 2;
+  }
+  if (parsed.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (parsed.seed !== undefined) {
+    return oneRun(runOfSeed(parsed.seed, parsed.options), parsed, (line) => console.log(line));
+  }
+  return await runSweep(parsed);
+}
+
+async function runSweep(args: SimArguments): Promise<number> {
+  let shown = 0;
+  let seconds = 0;
+  const summary = await sweep(args, (sum, elapsed) => {
+    seconds = elapsed;
+    if (elapsed < shown + PROGRESS_INTERVAL_SECONDS) return;
+    shown = elapsed;
+    console.log(progressLine(sum, elapsed));
+  });
+  console.log(fullReport(summary));
+  console.log(`\n${progressLine(summary, seconds)}, ${seconds.toFixed(0)} s`);
+  if (args.json !== undefined) writeSummary(args.json, summary, seconds);
+  const missed = missedEvents(summary);
+  const mustReachAll = summary.seeds >= SEEDS_FOR_RARE_EVENTS;
+  if (missed.length > 0) {
+    console.log(`never reached: ${missed.join("; ")}`);
+  }
+  return summary.failed.length > 0 || (mustReachAll && missed.length > 0) ? 1 : 0;
+}
+
+function writeSummary(path: string, summary: Summary, seconds: number): void {
+  const events = Object.fromEntries(
+    RARE_EVENTS.map((event, position) => [event, summary.coverage[position]]),
+  );
+  writeFileSync(path, `${JSON.stringify({ ...summary, coverage: events, seconds }, null, 2)}\n`);
+}

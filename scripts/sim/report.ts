@@ -1,0 +1,44 @@
+/**
+ * How a sweep is shown.
+ *
+ * @module
+ */
+
+import { RARE_EVENTS } from "../../src/sim/mod.ts";
+import type { Summary } from "./seeds.ts";
+
+/** Sweeps of fewer seeds may miss a rare event without being wrong. */
+export const SEEDS_FOR_RARE_EVENTS = 5_000;
+
+const FAILURES_SHOWN = 20;
+
+/** One line about how far a sweep is. */
+export function progressLine(summary: Summary, seconds: number): string {
+  const { seeds, events, failed } = summary;
+  return `${seeds} seeds, ${(seeds / seconds).toFixed(0)} seeds/s, ` +
+    `${(events / seconds / 1000).toFixed(0)}k events/s, ${failed.length} failed`;
+}
+
+/** The rare events that a sweep never reached. */
+export function missedEvents(summary: Summary): string[] {
+  return RARE_EVENTS.filter((_, position) => summary.coverage[position] === 0);
+}
+
+/** The table of rare events, the faults and the failures. */
+export function fullReport(summary: Summary): string {
+  const lines = ["", "rare event                                              times   a seed"];
+  RARE_EVENTS.forEach((event, position) => {
+    const count = summary.coverage[position];
+    const perSeed = (count / Math.max(1, summary.seeds)).toFixed(3);
+    lines.push(`${event.padEnd(52)}${String(count).padStart(9)}${perSeed.padStart(9)}`);
+  });
+  lines.push("", "fault                                                   times");
+  for (const [kind, count] of Object.entries(summary.faults).sort()) {
+    lines.push(`${kind.padEnd(52)}${String(count).padStart(9)}`);
+  }
+  lines.push("", `checks of linearizability given up: ${summary.undecided}`);
+  for (const { message, command } of summary.failed.slice(0, FAILURES_SHOWN)) {
+    lines.push("", `FAILED ${message}`, `  ${command} --verbose`);
+  }
+  return lines.join("\n");
+}
