@@ -7,6 +7,7 @@
  */
 
 import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import {
   deleteRangeRequest,
@@ -22,6 +23,7 @@ import {
   writeRangeRequest,
 } from "../kv/mod.ts";
 import { ConfigError } from "../raft/mod.ts";
+import { channelCredentials } from "../tls/mod.ts";
 import {
   readDeleteRangeResponse,
   readMemberListResponse,
@@ -49,10 +51,7 @@ export interface EtcdClientTls {
   /** The client's own certificate and key, when the server asks for one. */
   readonly certificate?: string | Uint8Array;
   readonly privateKey?: string | Uint8Array;
-  /**
-   * The name to check the server's certificate against instead of the endpoint's host. Required when
-   * an endpoint is an IP address: not every runtime checks a certificate against one.
-   */
+  /** The name to check the server's certificate against instead of the endpoint's host. */
   readonly serverName?: string;
 }
 
@@ -339,14 +338,12 @@ function openEndpoint(name: string, tls: EtcdClientTls | undefined): Endpoint {
   }
   const [, scheme, address] = match;
   const secure = scheme === "https" || (scheme === undefined && tls !== undefined);
-  if (secure && tls?.serverName === undefined && isIP(hostOf(address!)) !== 0) {
-    throw new ConfigError(
-      `Cannot create client as tls.serverName must be set when an endpoint is an IP address: ` +
-        `found ${name} without one`,
-    );
-  }
+  const expected = tls?.serverName ?? hostOf(address!);
   const credentials = secure
-    ? grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.privateKey), pem(tls?.certificate))
+    ? channelCredentials({
+      ...tls,
+      check: (_name, server) => checkServerIdentity(expected, server),
+    })
     : grpc.credentials.createInsecure();
   const client = new grpc.Client(address!, credentials, {
     "grpc.max_receive_message_length": -1,
@@ -355,18 +352,20 @@ function openEndpoint(name: string, tls: EtcdClientTls | undefined): Endpoint {
     "grpc.max_reconnect_backoff_ms": 1_000,
     // Each client its own connection: closing one must not depend on another.
     "grpc.use_local_subchannel_pool": 1,
-    ...(secure && tls?.serverName !== undefined &&
-      { "grpc.ssl_target_name_override": tls.serverName }),
+    // What is asked for in the handshake must be a name, not an address, on some runtimes.
+    ...(secure && {
+      "grpc.ssl_target_name_override": isIP(expected) === 0 ? expected : NO_SERVER_NAME,
+      "grpc.default_authority": address,
+    }),
   });
   return { name, client };
 }
 
+/** Asked for in a handshake with an address; the address itself is what is checked. */
+const NO_SERVER_NAME = "address.invalid";
+
 function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
-}
-
-function pem(value: string | Uint8Array | undefined): Buffer | null {
-  return value === undefined ? null : Buffer.from(value as Uint8Array);
 }
 
 function toBytes(value: Bytes): Uint8Array {

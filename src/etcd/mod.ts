@@ -14,3 +14,11 @@ export { EtcdServer } from "./server.ts";
 export * from "./server_options.ts";
 export { ETCD_SERVICES, methodPath, type MethodShape } from "./services.ts";
 export { EtcdStatus, type EtcdStatusName, type StatusError } from "./status_errors.ts";
+export {
+  CertificateError,
+  CertificateFiles,
+  type CertificateFilesOptions,
+  type Certificates,
+  type CertificateSource,
+  type ClientCertificates,
+} from "../tls/mod.ts";

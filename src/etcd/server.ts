@@ -14,6 +14,7 @@ import {
   readRangeRequest,
   readTxnRequest,
 } from "../kv/mod.ts";
+import { SourceServerCredentials } from "../tls/mod.ts";
 import {
   readMemberListRequest,
   writeDeleteRangeResponse,
@@ -30,7 +31,6 @@ import {
   type CheckedServerOptions,
   checkServerOptions,
   type EtcdServerOptions,
-  type EtcdServerTls,
   FRAME_OVERHEAD_BYTES,
 } from "./server_options.ts";
 import { ETCD_SERVICES, methodPath, type MethodShape } from "./services.ts";
@@ -39,11 +39,17 @@ import { ETCD_SERVICES, methodPath, type MethodShape } from "./services.ts";
 export class EtcdServer {
   readonly #options: CheckedServerOptions;
   readonly #server: grpc.Server;
+  readonly #credentials: SourceServerCredentials | undefined;
   #closing: Promise<void> | undefined;
 
-  /** @throws ConfigError when an option is invalid */
+  /** @throws ConfigError when an option is invalid; CertificateError when a certificate is */
   constructor(options: EtcdServerOptions) {
     this.#options = checkServerOptions(options);
+    const { tls } = this.#options;
+    if (tls !== "insecure") {
+      const { certificates, clientCertificates = "none" } = tls;
+      this.#credentials = new SourceServerCredentials(certificates, clientCertificates);
+    }
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": this.#options.requestBytesMax + FRAME_OVERHEAD_BYTES,
       "grpc.max_send_message_length": -1,
@@ -53,9 +59,10 @@ export class EtcdServer {
 
   /** Listens. Returns the address with the port that was bound. @throws ListenError */
   start(): Promise<string> {
-    const { listen, tls } = this.#options;
+    const { listen } = this.#options;
+    const credentials = this.#credentials ?? grpc.ServerCredentials.createInsecure();
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(listen, credentials(tls), (cause, port) => {
+      this.#server.bindAsync(listen, credentials, (cause, port) => {
         if (cause !== null) reject(new ListenError(listen, cause));
         else resolve(listen.replace(/:\d+$/, `:${port}`));
       });
@@ -70,6 +77,7 @@ export class EtcdServer {
     this.#closing ??= new Promise((resolve) => {
       const finish = () => {
         clearTimeout(timer);
+        this.#credentials?.close();
         this.#server.forceShutdown();
         resolve();
       };
@@ -78,20 +86,6 @@ export class EtcdServer {
     });
     return this.#closing;
   }
-}
-
-function credentials(tls: EtcdServerTls | "insecure"): grpc.ServerCredentials {
-  if (tls === "insecure") return grpc.ServerCredentials.createInsecure();
-  const { certificate, privateKey, clientCa } = tls;
-  return grpc.ServerCredentials.createSsl(
-    // Deno serves no TLS without authorities; they matter only when clients must show certificates.
-    Buffer.from((clientCa ?? certificate) as Uint8Array),
-    [{
-      cert_chain: Buffer.from(certificate as Uint8Array),
-      private_key: Buffer.from(privateKey as Uint8Array),
-    }],
-    clientCa !== undefined,
-  );
 }
 
 interface ServedMethod {

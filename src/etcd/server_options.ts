@@ -7,6 +7,7 @@
 
 import type { KvResult, RangeRequest, RangeResult } from "../kv/mod.ts";
 import { ConfigError } from "../raft/mod.ts";
+import type { Certificates, CertificateSource, ClientCertificates } from "../tls/mod.ts";
 
 /** What the server reads of a node's state. */
 export interface ReplicatedNodeStatus {
@@ -57,12 +58,18 @@ export interface ClusterMember {
   readonly isLearner?: boolean;
 }
 
-/** Certificates in PEM for serving over TLS. */
+/** How a server serves over TLS. */
 export interface EtcdServerTls {
-  readonly certificate: string | Uint8Array;
-  readonly privateKey: string | Uint8Array;
-  /** When given, clients must show a certificate of these authorities. */
-  readonly clientCa?: string | Uint8Array;
+  /**
+   * The certificate it shows; from a source, such as `CertificateFiles`, new connections use what is
+   * current.
+   */
+  readonly certificates: Certificates | CertificateSource;
+  /**
+   * Whether clients must show a certificate of the authority in `certificates`, which is required
+   * then. Default `"none"`: whoever reaches the server is served.
+   */
+  readonly clientCertificates?: ClientCertificates;
 }
 
 /** What an `EtcdServer` is made of. */

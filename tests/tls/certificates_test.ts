@@ -100,3 +100,9 @@ test("certificates are checked before they are used", async () => {
     ]
   ) assert.throws(() => checkCertificates({ ...good, ...wrong }), refused, JSON.stringify(wrong));
 });
+
+test("a server cannot ask clients for certificates without an authority to check them", async () => {
+  const pair = await issue(await newAuthority(), ["a"]);
+  new SourceServerCredentials(pair, "none").close();
+  assert.throws(() => new SourceServerCredentials(pair, "required"), { code: "CERTIFICATE" });
+});
