@@ -7,10 +7,17 @@
  * @module
  */
 
-import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
-import { readdirSync } from "node:fs";
 import { PROJECT_ROOT, sourceFiles } from "./project_files.ts";
 import { checkPackage } from "./package/check.ts";
 import { compile } from "./package/compile.ts";
@@ -35,7 +42,9 @@ export function buildPackage(folder: string): string[] {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     copyFileSync(join(PROJECT_ROOT, path), join(folder, path));
   }
-  for (const source of Object.values(project.bin)) chmodSync(join(folder, builtFile(source)), 0o755);
+  for (const source of Object.values(project.bin)) {
+    chmodSync(join(folder, builtFile(source)), 0o755);
+  }
   const manifest = JSON.stringify(builtManifest(project), null, 2) + "\n";
   writeFileSync(join(folder, "package.json"), manifest);
   const files = [...compiled, ...copied, "package.json"].sort();

@@ -63,7 +63,10 @@ export function compileConsumer(folder: string, resolution: Resolution): string[
   const typesFolder = join(PROJECT_ROOT, "node_modules/@types");
   const examples = { types: ["node"], typeRoots: [typesFolder] };
   // Without the types of Node, so that a declaration that needs them is found.
-  const bare = { types: [], lib: ["lib.es2024.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts"] };
+  const bare = {
+    types: [],
+    lib: ["lib.es2024.d.ts", "lib.esnext.disposable.d.ts", "lib.dom.d.ts"],
+  };
   return [
     ...errorsOf(folder, EXAMPLES, resolution, { ...examples, skipLibCheck: true }),
     ...errorsOf(folder, [ALL_SUBPATHS], resolution, { ...bare, skipLibCheck: false }),
@@ -82,9 +85,7 @@ function errorsOf(
     strict: true,
     target: ts.ScriptTarget.ES2024,
     module: bundler ? ts.ModuleKind.ESNext : ts.ModuleKind.NodeNext,
-    moduleResolution: bundler
-      ? ts.ModuleResolutionKind.Bundler
-      : ts.ModuleResolutionKind.NodeNext,
+    moduleResolution: bundler ? ts.ModuleResolutionKind.Bundler : ts.ModuleResolutionKind.NodeNext,
   });
   program.emit();
   return ts.getPreEmitDiagnostics(program).map((diagnostic) => {

@@ -49,7 +49,9 @@ export function findRuntime(runtime: Runtime): { path: string } | { missing: str
   });
   const path = (stdout ?? "").trim();
   if (status === 0 && path !== "") return { path };
-  return { missing: `${name}@${version}: ${error?.message ?? (stderr.trim() || `exit ${status}`)}` };
+  return {
+    missing: `${name}@${version}: ${error?.message ?? (stderr.trim() || `exit ${status}`)}`,
+  };
 }
 
 /** The runtime of this process. */

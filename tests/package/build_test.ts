@@ -108,12 +108,16 @@ test("TypeScript that uses the package compiles under nodenext and under bundler
   assert.deepEqual(compileConsumer(consumer, "nodenext"), []);
 });
 
-test("the package elects and replicates over gRPC and SQLite on this runtime", LONG, () =>
-  withSandbox(async (sandbox) => {
-    const program = join(consumer, "embed.js");
-    const addresses = (await freePorts("127.0.0.1", 3)).map((port) => `127.0.0.1:${port}`);
-    const args = [...runArguments(currentRuntime().name, program), ...addresses];
-    const { code, stdout, stderr } = await sandbox.runProgram(process.execPath, args);
-    assert.equal(code, 0, stderr);
-    assert.deepEqual(stdout.trim().split("\n").slice(-3), EMBED_LINES);
-  }));
+test(
+  "the package elects and replicates over gRPC and SQLite on this runtime",
+  LONG,
+  () =>
+    withSandbox(async (sandbox) => {
+      const program = join(consumer, "embed.js");
+      const addresses = (await freePorts("127.0.0.1", 3)).map((port) => `127.0.0.1:${port}`);
+      const args = [...runArguments(currentRuntime().name, program), ...addresses];
+      const { code, stdout, stderr } = await sandbox.runProgram(process.execPath, args);
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(stdout.trim().split("\n").slice(-3), EMBED_LINES);
+    }),
+);
