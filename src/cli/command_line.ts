@@ -16,6 +16,7 @@ import { putCommand } from "./put.ts";
 import { runtimeName } from "./runtime.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
+import { storageCommand } from "./storage.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
   delCommand,
   statusCommand,
   loadCommand,
+  storageCommand,
 ];
 
 /** The help of `flaredb` itself. */

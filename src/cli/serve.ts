@@ -10,8 +10,10 @@ import { type KvResult, KvStore } from "../kv/mod.ts";
 import { Node } from "../node/mod.ts";
 import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
 import { SqliteNodeStorage } from "../storage/sqlite/mod.ts";
+import { CertificateFiles } from "../tls/mod.ts";
 import { GrpcTransport } from "../transport/grpc/mod.ts";
 import { formatAddress, type MemberAddress } from "./addresses.ts";
+import type { ServerTls, TlsFiles } from "./server_tls.ts";
 
 /** The longest request of a client that is replicated, as in etcd: 1.5 MiB. */
 const REQUEST_BYTES_MAX = 1.5 * 1024 * 1024;
@@ -32,6 +34,8 @@ export interface ServerOptions {
   readonly peerListen: string;
   /** Where to listen for clients, `host:port`. */
   readonly clientListen: string;
+  /** How to speak with peers and clients. */
+  readonly tls: ServerTls;
   /** The length of a tick in milliseconds. */
   readonly tickMs: number;
   readonly electionTicks: number;
@@ -56,31 +60,68 @@ export interface RunningServer {
  */
 export async function serve(options: ServerOptions): Promise<RunningServer> {
   const logger = options.logger ?? SILENT_LOGGER;
-  const { node, store } = await openNode(options, logger);
+  const certificates = openCertificates(options.tls, logger);
+  let node: Node | undefined;
   try {
-    const etcd = await openApi(options, node, store);
-    logger.info(`serving clients on ${options.clientListen}, peers on ${options.peerListen}`);
+    const opened = await openNode(options, certificates.peer, logger);
+    node = opened.node;
+    const etcd = await openApi(options, certificates.client, node, opened.store);
+    logger.info(
+      `serving clients on ${options.clientListen} (${describe(certificates.client)}), ` +
+        `peers on ${options.peerListen} (${describe(certificates.peer)})`,
+    );
     return {
-      stopped: node.stopped,
+      stopped: opened.node.stopped,
       stop: async () => {
         await etcd.close();
-        await node.stop();
+        await opened.node.stop();
+        certificates.close();
       },
     };
   } catch (error) {
-    await node.stop();
+    await node?.stop();
+    certificates.close();
     throw error;
   }
 }
 
+/** The certificates of a node, read again when their files change. */
+interface OpenCertificates {
+  readonly peer: CertificateFiles | undefined;
+  readonly client: CertificateFiles | undefined;
+  close(): void;
+}
+
+function openCertificates(tls: ServerTls, logger: Logger): OpenCertificates {
+  const open = (files: TlsFiles | undefined) => files && new CertificateFiles({ ...files, logger });
+  const peer = open(tls.peer);
+  try {
+    const client = open(tls.client);
+    const close = (): void => {
+      peer?.close();
+      client?.close();
+    };
+    return { peer, client, close };
+  } catch (error) {
+    peer?.close();
+    throw error;
+  }
+}
+
+function describe(certificates: CertificateFiles | undefined): string {
+  return certificates === undefined ? "plaintext" : "TLS";
+}
+
 async function openNode(
   options: ServerOptions,
+  certificates: CertificateFiles | undefined,
   logger: Logger,
 ): Promise<{ node: Node; store: KvStore }> {
   const { nodeId, clusterId, data } = options;
   const storage = await SqliteNodeStorage.open({
     directory: data,
     identity: { clusterId, nodeId },
+    logger,
   });
   let store: KvStore | undefined;
   let transport: GrpcTransport;
@@ -90,7 +131,7 @@ async function openNode(
       clusterId,
       nodeId,
       listen: options.peerListen,
-      insecure: true,
+      ...(certificates === undefined ? { insecure: true } : { tls: { certificates } }),
       logger,
     });
   } catch (error) {
@@ -117,12 +158,20 @@ async function openNode(
   return { node, store };
 }
 
-async function openApi(options: ServerOptions, node: Node, store: KvStore): Promise<EtcdServer> {
+async function openApi(
+  options: ServerOptions,
+  certificates: CertificateFiles | undefined,
+  node: Node,
+  store: KvStore,
+): Promise<EtcdServer> {
+  const { peer: peerFiles, clientCertificates } = options.tls;
+  const peerScheme = peerFiles === undefined ? "http" : "https";
+  const clientScheme = certificates === undefined ? "http" : "https";
   const members = options.members.map(({ nodeId, peer, client }) => ({
     nodeId,
     name: `node-${nodeId}`,
-    peerUrls: [`http://${formatAddress(peer)}`],
-    clientUrls: client === undefined ? [] : [`http://${formatAddress(client)}`],
+    peerUrls: [`${peerScheme}://${formatAddress(peer)}`],
+    clientUrls: client === undefined ? [] : [`${clientScheme}://${formatAddress(client)}`],
   }));
   const etcd = new EtcdServer({
     // The store is the node's only state machine, so its results are those of the store.
@@ -135,7 +184,9 @@ async function openApi(options: ServerOptions, node: Node, store: KvStore): Prom
     clusterId: options.clusterId,
     members: () => members,
     listen: options.clientListen,
-    tls: "insecure",
+    tls: certificates === undefined
+      ? "insecure"
+      : { certificates, clientCertificates: clientCertificates ? "required" : "none" },
     requestBytesMax: REQUEST_BYTES_MAX,
   });
   await etcd.start();

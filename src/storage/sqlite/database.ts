@@ -43,7 +43,7 @@ export interface OpenDatabaseOptions {
 }
 
 /** Opens the database at `path`, which is created unless `readOnly`. @throws the driver's error. */
-export function openDatabase(path: string, options: OpenDatabaseOptions = {}): Database {
+export function openDatabase(path: string | URL, options: OpenDatabaseOptions = {}): Database {
   const connection = new DatabaseSync(path, {
     readOnly: options.readOnly ?? false,
     timeout: options.busyTimeoutMs ?? 0,

@@ -130,7 +130,8 @@ export function limitSize(database: Database, pagesMax: number): void {
   if (pagesMax > 0) database.prepare(`PRAGMA max_page_count = ${pagesMax}`).all();
 }
 
-function checkWal(path: string): WalScan {
+/** Scans the write-ahead log of the database at `path`. @throws StorageError `STORAGE_CORRUPT` */
+export function checkWal(path: string): WalScan {
   const pages = databasePages(path);
   const scan = scanWal(`${path}-wal`, pages);
   if (pages === 0 && scan.transactions > 0) {
@@ -144,7 +145,7 @@ function checkWal(path: string): WalScan {
 }
 
 /** The size that the database's header states, in pages; 0 when there is no database. */
-function databasePages(path: string): number {
+export function databasePages(path: string): number {
   if (!existsSync(path)) return 0;
   const header = new Uint8Array(32);
   const file = openSync(path, "r");
@@ -170,7 +171,7 @@ function inspect(path: string, identity: NodeIdentity): number {
 }
 
 /** The format's version; 0 when the database has no tables yet. */
-function readVersion(database: Database, path: string): number {
+export function readVersion(database: Database, path: string): number {
   const pragma = (name: string): number =>
     database.prepare(`PRAGMA ${name}`).first()?.[0] as number;
   const version = pragma("user_version");
@@ -192,12 +193,8 @@ function readVersion(database: Database, path: string): number {
   return version;
 }
 
-function checkOwner(
-  database: Database,
-  version: number,
-  identity: NodeIdentity,
-  path: string,
-): void {
+/** Who the database belongs to. @throws StorageError `STORAGE_CORRUPT` when that is not known. */
+export function readIdentity(database: Database, version: number, path: string): NodeIdentity {
   const row = database
     .prepare("SELECT cluster_id, node_id, format_version, checksum FROM node_identity")
     .first();
@@ -208,6 +205,16 @@ function checkOwner(
       `In ${path}, the row of node_identity is missing or fails its checksum; ${CORRUPT_ADVICE}`,
     );
   }
+  return found;
+}
+
+function checkOwner(
+  database: Database,
+  version: number,
+  identity: NodeIdentity,
+  path: string,
+): void {
+  const found = readIdentity(database, version, path);
   if (found.clusterId !== identity.clusterId || found.nodeId !== identity.nodeId) {
     throw new StorageError(
       "STORAGE_IDENTITY",

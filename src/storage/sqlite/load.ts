@@ -1,5 +1,5 @@
 /**
- * What is checked when a database is opened: every row's checksum, and that the log of every region
+ * What is checked when a database is opened: its tables, every row's checksum, and that the log of every region
  * follows its truncated index without a gap up to the last index that was written, with terms that
  * do not decrease. Rows are read in pages, so memory is bounded by the caches they fill.
  *
@@ -19,7 +19,7 @@ import {
   snapshotChecksum,
 } from "./rows.ts";
 import { RowPager, type RowPosition } from "./row_pager.ts";
-import { INDEX_MAX, SLOT_MAX } from "./schema.ts";
+import { changedTables, INDEX_MAX, SLOT_MAX } from "./schema.ts";
 
 /** The lowest slot that a key could hold: nothing is ever stored there. */
 const SLOT_MIN = -(SLOT_MAX + 1);
@@ -43,6 +43,9 @@ interface Progress extends RegionRow {
   lastTerm: number;
 }
 
+/** Takes what was found to be wrong, as a clause: `"the row of … fails its checksum"`. May throw to end the check. */
+export type ReportDamage = (found: string) => void;
+
 /**
  * Reads and checks all regions of `database`, whose path `place` names in errors.
  *
@@ -53,24 +56,49 @@ export function loadRegions(
   cacheBytesMax: number,
   place: string,
 ): LoadedRegion[] {
+  return checkRegions(database, cacheBytesMax, (found) => {
+    throw new StorageError("STORAGE_CORRUPT", `In ${place}, ${found}; ${CORRUPT_ADVICE}`);
+  });
+}
+
+/**
+ * Reads and checks all regions of `database`. What is returned can be relied on only when nothing
+ * was reported.
+ */
+export function checkRegions(
+  database: Database,
+  cacheBytesMax: number,
+  report: ReportDamage,
+): LoadedRegion[] {
+  for (const name of changedTables(database)) report(`the definition of ${name} is damaged`);
   const regions = new Map<number, Progress>();
+  const damagedSlots = new Set<number>();
   for (const row of database.prepare(`SELECT ${REGION_COLUMNS} FROM raft_state`).all()) {
-    const region = checkRegion(row, place);
-    regions.set(region.slot, region);
+    const region = checkRegion(row, report);
+    if (region === undefined) damagedSlots.add(row[0] as number);
+    else regions.set(region.slot, region);
   }
-  checkEntries(database, regions, cacheBytesMax, place);
-  checkSnapshots(database, regions, place);
-  for (const region of regions.values()) checkEnd(region, place);
+  for (const row of allRows(new RowPager(database))) {
+    const [index, slot] = [row[0] as number, row[6] as number];
+    const region = regions.get(slot);
+    if (region !== undefined) checkRow(region, index, row, cacheBytesMax, report);
+    else if (!damagedSlots.has(slot)) {
+      report(`raft_log has a row of index ${index} for the unknown slot ${slot}`);
+    }
+  }
+  checkSnapshots(database, regions, report);
+  for (const region of regions.values()) checkEnd(region, report);
   return [...regions.values()];
 }
 
-function checkRegion(row: SqlValue[], place: string): Progress {
+function checkRegion(row: SqlValue[], report: ReportDamage): Progress | undefined {
   const decoded = decodeRegion(row);
   if (decoded === undefined) {
-    corrupt(place, `the row of region ${row[1]} (slot ${row[0]}) in raft_state fails its checksum`);
+    report(`the row of region ${row[1]} (slot ${row[0]}) in raft_state fails its checksum`);
+    return undefined;
   }
   const { regionId, state } = decoded;
-  checkState(regionId, state, place);
+  checkState(regionId, state, report);
   return {
     ...decoded,
     cache: new LogCache(state.truncatedIndex + 1),
@@ -81,12 +109,11 @@ function checkRegion(row: SqlValue[], place: string): Progress {
   };
 }
 
-function checkState(regionId: number, state: RegionState, place: string): void {
+function checkState(regionId: number, state: RegionState, report: ReportDamage): void {
   const { hardState: { commitIndex }, truncatedIndex, lastIndex, confStateIndex } = state;
   const within = (name: string, index: number, low: number): void => {
     if (index >= low && index <= lastIndex) return;
-    corrupt(
-      place,
+    report(
       `region ${regionId} has a ${name} of ${index}, which must lie from ${low} to its last ` +
         `index ${lastIndex}`,
     );
@@ -99,25 +126,19 @@ function checkState(regionId: number, state: RegionState, place: string): void {
   }
 }
 
-function checkEntries(
-  database: Database,
-  regions: Map<number, Progress>,
+function checkRow(
+  region: Progress,
+  index: number,
+  row: SqlValue[],
   cacheBytesMax: number,
-  place: string,
+  report: ReportDamage,
 ): void {
-  for (const row of allRows(new RowPager(database))) {
-    const [index, slot] = [row[0] as number, row[6] as number];
-    const region = regions.get(slot);
-    if (region === undefined) {
-      corrupt(place, `raft_log has a row of index ${index} for the unknown slot ${slot}`);
-    }
-    if (index <= region.state.truncatedIndex) {
-      region.lowestRow = Math.min(region.lowestRow, index);
-    } else {
-      checkEntry(region, index, decodeEntry(region.regionId, row), place);
-      region.cache.evict(cacheBytesMax, index);
-    }
+  if (index <= region.state.truncatedIndex) {
+    region.lowestRow = Math.min(region.lowestRow, index);
+    return;
   }
+  checkEntry(region, index, decodeEntry(region.regionId, row), report);
+  region.cache.evict(cacheBytesMax, index);
 }
 
 function* allRows(pager: RowPager): Generator<SqlValue[]> {
@@ -137,61 +158,56 @@ function checkEntry(
   region: Progress,
   index: number,
   entry: RaftLogEntry | undefined,
-  place: string,
+  report: ReportDamage,
 ): void {
   const { regionId, lastIndex, lastTerm } = region;
   if (index !== lastIndex + 1) {
-    corrupt(
-      place,
+    report(
       `the log of region ${regionId} has a gap: index ${index} follows ${lastIndex} in raft_log`,
     );
   }
+  region.lastIndex = index;
   if (entry === undefined) {
-    corrupt(place, `the row of region ${regionId}, index ${index} in raft_log fails its checksum`);
+    return report(`the row of region ${regionId}, index ${index} in raft_log fails its checksum`);
   }
   if (entry.term < lastTerm) {
-    corrupt(
-      place,
+    report(
       `the log of region ${regionId} has term ${entry.term} at index ${index} after term ` +
         `${lastTerm}: terms never decrease`,
     );
   }
   region.cache.push(entry);
-  region.lastIndex = index;
   region.lastTerm = entry.term;
 }
 
-function checkSnapshots(database: Database, regions: Map<number, Progress>, place: string): void {
+function checkSnapshots(
+  database: Database,
+  regions: Map<number, Progress>,
+  report: ReportDamage,
+): void {
   const row = database.prepare('SELECT "index", data, checksum FROM raft_snapshot WHERE slot = ?');
   for (const region of regions.values()) {
     const { slot, regionId, state: { snapshot } } = region;
     if (snapshot === undefined) continue;
     const found = row.first(slot);
     if (found === undefined || found[0] !== snapshot.index) {
-      corrupt(place, `the snapshot of region ${regionId}, index ${snapshot.index}, is missing`);
+      report(`the snapshot of region ${regionId}, index ${snapshot.index}, is missing`);
+      continue;
     }
     const data = found[1] as Uint8Array;
     if (snapshotChecksum(regionId, snapshot.index, data) !== found[2]) {
-      corrupt(
-        place,
-        `the snapshot of region ${regionId}, index ${snapshot.index}, fails its checksum`,
-      );
+      report(`the snapshot of region ${regionId}, index ${snapshot.index}, fails its checksum`);
     }
     region.snapshotEmpty = data.length === 0;
   }
 }
 
-function checkEnd(region: Progress, place: string): void {
+function checkEnd(region: Progress, report: ReportDamage): void {
   const { regionId, state, lastIndex, lastTerm } = region;
   if (lastIndex !== state.lastIndex || lastTerm !== state.lastTerm) {
-    corrupt(
-      place,
+    report(
       `the log of region ${regionId} ends at index ${lastIndex} of term ${lastTerm} in raft_log, ` +
         `but was written up to index ${state.lastIndex} of term ${state.lastTerm}`,
     );
   }
-}
-
-function corrupt(place: string, found: string): never {
-  throw new StorageError("STORAGE_CORRUPT", `In ${place}, ${found}; ${CORRUPT_ADVICE}`);
 }

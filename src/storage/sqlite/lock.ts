@@ -6,6 +6,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { StorageError } from "../errors.ts";
 import { type Database, openDatabase, toStorageError } from "./database.ts";
@@ -49,5 +50,36 @@ export class DirectoryLock {
   release(): void {
     this.#database?.close();
     this.#database = undefined;
+  }
+}
+
+/**
+ * Keeps the storage in `directory` closed while `work` runs, without altering anything: a node that
+ * is started meanwhile finds it open.
+ *
+ * @throws StorageError `STORAGE_LOCKED` when it is open now.
+ */
+export function whileClosed<T>(directory: string, work: () => T): T {
+  const path = join(directory, LOCK_FILE);
+  if (!existsSync(path)) return work();
+  let database: Database | undefined;
+  try {
+    try {
+      database = openDatabase(path, { readOnly: true });
+      // The file is empty and never written: what counts is the shared lock that reading takes.
+      database.run("BEGIN");
+      database.prepare("SELECT count(*) FROM sqlite_schema").all();
+    } catch (error) {
+      const failure = toStorageError(error, `look at ${path}`);
+      if (failure.code !== "STORAGE_LOCKED") throw failure;
+      throw new StorageError(
+        "STORAGE_LOCKED",
+        `A node has the storage in ${directory} open: stop it first`,
+        { cause: error },
+      );
+    }
+    return work();
+  } finally {
+    database?.close();
   }
 }

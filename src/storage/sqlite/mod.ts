@@ -10,8 +10,17 @@
  * @module
  */
 
+export type { Database, SqlValue, Statement } from "./database.ts";
+export { type DumpOptions, type DumpRecord, dumpStorage } from "./dump.ts";
 export { SqliteNodeStorage, type SqliteStorageOptions } from "./node_storage.ts";
 export { SqliteRaftStorage, VALUE_BYTES_MAX } from "./region_storage.ts";
 export { INDEX_MAX, SLOT_MAX } from "./schema.ts";
+export { readUntouched } from "./untouched.ts";
+export {
+  type RegionReport,
+  type StorageReport,
+  type VerifyOptions,
+  verifyStorage,
+} from "./verify.ts";
 export type { WalScan } from "./wal.ts";
 export { SLOW_SYNC_MS, type WriterChoice, type WriterOption } from "./writer_choice.ts";

@@ -11,7 +11,7 @@
  * @module
  */
 
-import type { Database } from "./database.ts";
+import { type Database, openDatabase } from "./database.ts";
 
 /** The largest index an entry may have here: 2^46-1. */
 export const INDEX_MAX: number = 2 ** 46 - 1;
@@ -88,4 +88,21 @@ export function migrate(database: Database, version: number): void {
   }
   database.run(`PRAGMA application_id = ${APPLICATION_ID}`);
   database.run(`PRAGMA user_version = ${FORMAT_VERSION}`);
+}
+
+const DEFINITIONS_SQL = "SELECT name, type || ' ' || tbl_name || ' ' || ifnull(sql, '') " +
+  "FROM sqlite_schema ORDER BY name";
+
+/** The names of tables, indices and views of `database` that are not what this version creates. */
+export function changedTables(database: Database): string[] {
+  const pristine = openDatabase(":memory:");
+  try {
+    migrate(pristine, 0);
+    const expected = new Map(pristine.prepare(DEFINITIONS_SQL).all() as [string, string][]);
+    const found = new Map(database.prepare(DEFINITIONS_SQL).all() as [string, string][]);
+    const names = new Set([...expected.keys(), ...found.keys()]);
+    return [...names].filter((name) => expected.get(name) !== found.get(name));
+  } finally {
+    pristine.close();
+  }
 }

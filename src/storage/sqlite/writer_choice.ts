@@ -28,7 +28,7 @@ export interface WriterChoice {
  * transactions a second a sync of 1 ms leaves the event loop no time for anything else; below it the
  * pauses stay far shorter than a heartbeat.
  */
-export const SLOW_SYNC_MS = 1;
+export const SLOW_SYNC_MS: number = 1;
 
 /** Decides how to write in `directory`, which exists. Never throws. */
 export function chooseWriter(option: WriterOption, directory: string): WriterChoice {

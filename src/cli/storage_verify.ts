@@ -1,0 +1,88 @@
+/**
+ * `flaredb storage verify`: the report about a node's data, as text or JSON.
+ *
+ * @module
+ */
+
+import {
+  type RegionReport,
+  type StorageReport,
+  type VerifyOptions,
+  verifyStorage,
+} from "../storage/sqlite/mod.ts";
+import type { Invocation } from "./command.ts";
+import { EXIT_CODE } from "./errors.ts";
+import { byteSize, table } from "./format.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Verifies and writes the report; the exit code says whether the data is sound. */
+export function runVerify(
+  options: VerifyOptions,
+  invocation: Invocation,
+  terminal: Terminal,
+): number {
+  const report = verifyStorage(options);
+  terminal.out(invocation.has("json") ? JSON.stringify(report) + "\n" : describe(report));
+  return report.sound ? EXIT_CODE.ok : EXIT_CODE.failed;
+}
+
+function describe(report: StorageReport): string {
+  const { problems, problemsOmitted } = report;
+  const lines = [report.directory];
+  if (!report.locked) lines.push(...describeFiles(report));
+  if (report.regions.length > 0) lines.push("", describeRegions(report.regions).trimEnd());
+  lines.push("");
+  if (report.sound) lines.push("sound: everything holds");
+  else {
+    for (const problem of problems) lines.push(`! ${problem}`);
+    if (problemsOmitted > 0) lines.push(`! … and ${problemsOmitted} more`);
+    const count = problems.length + problemsOmitted;
+    if (!report.locked) lines.push(`not sound: ${count} ${count === 1 ? "problem" : "problems"}`);
+  }
+  return lines.join("\n") + "\n";
+}
+
+function describeFiles(report: StorageReport): string[] {
+  const { identity, formatVersion, wal } = report;
+  const free = report.freeBytes === undefined ? "" : `, ${byteSize(report.freeBytes)} of it free`;
+  const owner = identity === undefined
+    ? "unknown"
+    : `node ${identity.nodeId} of cluster "${identity.clusterId}", format ${formatVersion}`;
+  return [
+    `  belongs to       ${owner}`,
+    `  database         ${byteSize(report.databaseBytes)}${free}`,
+    `  write-ahead log  ${byteSize(report.walBytes)}` + (wal === undefined ? "" : describeWal(wal)),
+  ];
+}
+
+function describeWal(wal: NonNullable<StorageReport["wal"]>): string {
+  if (wal.frames === 0 && wal.tornFrame === 0) return "";
+  const torn = wal.tornFrame === 0
+    ? ""
+    : `; a last transaction is torn at frame ${wal.tornFrame} and will be dropped, as a crash ` +
+      "before it was acknowledged leaves it";
+  return `, ${wal.transactions} transactions in ${wal.frames} frames${torn}`;
+}
+
+function describeRegions(regions: readonly RegionReport[]): string {
+  const heading = "  REGION,PEER,TERM,VOTE,LOG,LAST TERM,COMMIT,APPLIED,SNAPSHOT,VOTERS,LEARNERS";
+  return table([heading.split(","), ...regions.map(row)]);
+}
+
+function row(region: RegionReport): string[] {
+  const { hardState, confState, firstIndex, lastIndex } = region;
+  const old = confState.votersOutgoing.length === 0 ? "" : ` from ${confState.votersOutgoing}`;
+  return [
+    `  ${region.regionId}`,
+    String(region.peerId),
+    String(hardState.currentTerm),
+    hardState.votedFor === 0 ? "-" : String(hardState.votedFor),
+    firstIndex > lastIndex ? `empty, after ${lastIndex}` : `${firstIndex}..${lastIndex}`,
+    String(region.lastTerm),
+    String(hardState.commitIndex),
+    String(region.appliedIndex ?? "-"),
+    String(region.snapshotIndex ?? "-"),
+    (confState.voters.join(" ") || "-") + old,
+    [...confState.learners, ...confState.learnersNext].join(" ") || "-",
+  ];
+}

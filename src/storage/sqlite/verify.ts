@@ -1,0 +1,237 @@
+/**
+ * The whole check of a stored node, for people and scripts: everything that opening checks, the
+ * structure of the database's pages, and what state machines have applied. It reports all it finds
+ * instead of the first, and alters nothing.
+ *
+ * @module
+ */
+
+import { existsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { ConfState, HardState, PeerId } from "../../raft/mod.ts";
+import type { NodeIdentity } from "../contract.ts";
+import { StorageError } from "../errors.ts";
+import { CORRUPT_ADVICE, type Database, toStorageError } from "./database.ts";
+import { checkWal, DATABASE_FILE, readIdentity, readVersion } from "./files.ts";
+import { checkRegions, type LoadedRegion } from "./load.ts";
+import { whileClosed } from "./lock.ts";
+import { readUntouched } from "./untouched.ts";
+import type { WalScan } from "./wal.ts";
+
+/** Most problems that a report lists; more are counted. */
+const PROBLEMS_MAX = 100;
+
+/** Most problems that SQLite looks for in the structure of its pages. */
+const PAGE_PROBLEMS_MAX = 20;
+
+/** What to verify. */
+export interface VerifyOptions {
+  /** The directory of the storage. */
+  readonly directory: string;
+  /**
+   * What the state machine of a region has applied, as far as that is known. Called while the storage
+   * is kept closed; what it throws is a problem.
+   */
+  readonly appliedIndex?: (regionId: number) => number | undefined;
+  /** Where a copy may be made of a database with a write-ahead log. Default: that of temporary files. */
+  readonly scratchDirectory?: string;
+}
+
+/** The log and state of one region. */
+export interface RegionReport {
+  readonly regionId: number;
+  readonly peerId: PeerId;
+  readonly hardState: HardState;
+  readonly confState: ConfState;
+  readonly confStateIndex: number;
+  /** The first index of the log; one past `lastIndex` when it is empty. */
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  /** The index of the stored snapshot, if there is one. */
+  readonly snapshotIndex: number | undefined;
+  /** What the state machine has applied, when that is known. */
+  readonly appliedIndex: number | undefined;
+}
+
+/** What a verification found. */
+export interface StorageReport {
+  readonly directory: string;
+  /** Whether everything holds: there are no problems. */
+  readonly sound: boolean;
+  /** Whether a node has the storage open; nothing else was looked at then. */
+  readonly locked: boolean;
+  /** What does not hold, as sentences; at most 100. */
+  readonly problems: readonly string[];
+  /** How many more there are. */
+  readonly problemsOmitted: number;
+  readonly identity: NodeIdentity | undefined;
+  readonly formatVersion: number | undefined;
+  readonly databaseBytes: number;
+  /** Of these, how many hold nothing. */
+  readonly freeBytes: number | undefined;
+  readonly walBytes: number;
+  /** The write-ahead log, where it is sound. */
+  readonly wal: WalScan | undefined;
+  /** The regions that could be read, in ascending order. */
+  readonly regions: readonly RegionReport[];
+}
+
+/** A report while it is being made. */
+type Draft = { -readonly [Key in keyof StorageReport]: StorageReport[Key] } & {
+  problems: string[];
+};
+
+/**
+ * Verifies the storage in a directory. The node must be stopped: while one runs, the report says so
+ * and nothing else; a node that is started meanwhile is refused.
+ *
+ * Found are: damage to any row, table, or page that is in use; gaps; terms that decrease; indices that
+ * contradict each other; damage to the write-ahead log before its last transaction.
+ *
+ * @throws StorageError when there is no storage in the directory, or it cannot be read at all.
+ */
+export function verifyStorage(options: VerifyOptions): StorageReport {
+  const directory = resolve(options.directory);
+  const path = join(directory, DATABASE_FILE);
+  checkPresence(directory, path);
+  const draft = emptyDraft(directory, path);
+  const report = (problem: string): void => {
+    if (draft.problems.length < PROBLEMS_MAX) draft.problems.push(problem);
+    else draft.problemsOmitted++;
+  };
+  try {
+    whileClosed(directory, () => {
+      draft.wal = attempt(report, path, () => checkWal(path));
+      // Without an intact log SQLite would show a state that is not the last one.
+      if (draft.wal === undefined) return;
+      attempt(
+        report,
+        path,
+        () =>
+          readUntouched(
+            path,
+            (database) => inspect(database, path, options, draft, report),
+            options.scratchDirectory,
+          ),
+      );
+    });
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === "STORAGE_LOCKED")) throw error;
+    draft.locked = true;
+    report(error.message);
+  }
+  draft.sound = draft.problems.length === 0;
+  return draft;
+}
+
+/** @throws StorageError unless `path` is the database of a storage in `directory`. */
+export function checkPresence(directory: string, path: string): void {
+  if (existsSync(path) || existsSync(`${path}-wal`)) return;
+  throw new StorageError(
+    "STORAGE_FORMAT",
+    `There is no storage in ${directory}: it has no ${DATABASE_FILE}`,
+  );
+}
+
+function emptyDraft(directory: string, path: string): Draft {
+  const size = (file: string): number => existsSync(file) ? statSync(file).size : 0;
+  return {
+    directory,
+    sound: false,
+    locked: false,
+    problems: [],
+    problemsOmitted: 0,
+    identity: undefined,
+    formatVersion: undefined,
+    databaseBytes: size(path),
+    freeBytes: undefined,
+    walBytes: size(`${path}-wal`),
+    wal: undefined,
+    regions: [],
+  };
+}
+
+/** Runs a step of the check; what it throws is a problem. */
+function attempt<T>(report: (problem: string) => void, path: string, step: () => T): T | undefined {
+  try {
+    return step();
+  } catch (error) {
+    const failure = toStorageError(error, `read ${path}`);
+    // What can be done is the same for all of a report's problems.
+    report(failure.message.replace(`; ${CORRUPT_ADVICE}`, ""));
+    return undefined;
+  }
+}
+
+function inspect(
+  database: Database,
+  path: string,
+  options: VerifyOptions,
+  draft: Draft,
+  report: (problem: string) => void,
+): void {
+  const version = attempt(report, path, () => readVersion(database, path));
+  draft.formatVersion = version;
+  if (version === undefined) return;
+  if (version === 0) return report(`${path} has no tables: it was never opened to the end`);
+  attempt(report, path, () => checkPages(database, path, draft, report));
+  draft.identity = attempt(report, path, () => readIdentity(database, version, path));
+  const regions = attempt(
+    report,
+    path,
+    () => checkRegions(database, 0, (found) => report(`In ${path}, ${found}`)),
+  );
+  draft.regions = (regions ?? [])
+    .map((region) => {
+      const applied = attempt(report, path, () => options.appliedIndex?.(region.regionId));
+      return regionReport(region, applied, report);
+    })
+    .sort((a, b) => a.regionId - b.regionId);
+}
+
+function checkPages(
+  database: Database,
+  path: string,
+  draft: Draft,
+  report: (problem: string) => void,
+): void {
+  const first = (sql: string): number => database.prepare(sql).first()?.[0] as number;
+  draft.freeBytes = first("PRAGMA freelist_count") * first("PRAGMA page_size");
+  for (const [found] of database.prepare(`PRAGMA integrity_check(${PAGE_PROBLEMS_MAX})`).all()) {
+    if (found !== "ok") report(`In ${path}, SQLite finds: ${String(found).replaceAll("\n", " ")}`);
+  }
+}
+
+function regionReport(
+  { regionId, peerId, state }: LoadedRegion,
+  appliedIndex: number | undefined,
+  report: (problem: string) => void,
+): RegionReport {
+  const { hardState, confState, confStateIndex, truncatedIndex, lastIndex, lastTerm } = state;
+  if (appliedIndex !== undefined && appliedIndex > lastIndex) {
+    report(
+      `The state machine of region ${regionId} has applied index ${appliedIndex}, but its log ` +
+        `ends at ${lastIndex}`,
+    );
+  }
+  // A new replica starts at index 1, before its state machine has applied anything.
+  if (appliedIndex !== undefined && appliedIndex < truncatedIndex && truncatedIndex > 1) {
+    report(
+      `The state machine of region ${regionId} has applied index ${appliedIndex}, but its log ` +
+        `begins at ${truncatedIndex + 1}: the entries between are gone`,
+    );
+  }
+  return {
+    regionId,
+    peerId,
+    hardState,
+    confState,
+    confStateIndex,
+    firstIndex: truncatedIndex + 1,
+    lastIndex,
+    lastTerm,
+    snapshotIndex: state.snapshot?.index,
+    appliedIndex,
+  };
+}

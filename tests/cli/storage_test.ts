@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { runCommandLine } from "../../src/cli/mod.ts";
+import { KvStore } from "../../src/kv/mod.ts";
+import { createEntry } from "../../src/raft/mod.ts";
+import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
+import { FakeTerminal } from "./fake_terminal.ts";
+
+async function run(...args: string[]): Promise<{ code: number; output: string; errors: string }> {
+  const terminal = new FakeTerminal();
+  const code = await runCommandLine(["storage", ...args], terminal);
+  return { code, output: terminal.output, errors: terminal.errors };
+}
+
+/** Runs `work` with the folder of a node whose log has two entries and whose store applied `applied`. */
+async function withData(applied: number, work: (data: string) => Promise<void>): Promise<void> {
+  const parent = mkdtempSync(join(tmpdir(), "flaredb-cli-"));
+  try {
+    const directory = join(parent, "data");
+    const identity = { clusterId: "tests", nodeId: 3 };
+    const storage = await SqliteNodeStorage.open({ directory, identity });
+    const region = await storage.createRegion({ regionId: 1, peerId: 3 });
+    const command = new TextEncoder().encode('set "a"');
+    const entries = [1, 2].map((index) => createEntry({ index, term: 1, command }));
+    await region.append({ entries, hardState: { currentTerm: 4, votedFor: 3, commitIndex: 2 } });
+    await storage.close();
+    const store = KvStore.open({ directory });
+    store.apply({ commands: [], lastApplied: applied, nodeState: [] });
+    store.close();
+    await work(directory);
+  } finally {
+    rmSync(parent, { recursive: true, force: true });
+  }
+}
+
+test("storage verify says that data is sound, for people and as JSON", () =>
+  withData(2, async (data) => {
+    const { code, output, errors } = await run("verify", data);
+    assert.equal(code, 0, output + errors);
+    assert.match(output, /node 3 of cluster "tests", format 1/);
+    assert.match(output, /REGION +PEER +TERM +VOTE +LOG .*APPLIED/);
+    assert.match(output, /1 +3 +4 +3 +1\.\.2 +1 +2 +2 /);
+    assert.match(output, /\nsound: everything holds\n$/);
+    const report = JSON.parse((await run("verify", data, "--json")).output);
+    assert.equal(report.sound, true);
+    assert.deepEqual(report.problems, []);
+    assert.equal(report.regions[0].appliedIndex, 2);
+  }));
+
+test("storage verify lists what is wrong and ends with exit code 1", () =>
+  withData(9, async (data) => {
+    const database = new DatabaseSync(join(data, "raft.db"));
+    database.prepare("UPDATE raft_log SET term = 7 WHERE key & 255 = 1").run();
+    database.close();
+    const { code, output } = await run("verify", data);
+    assert.equal(code, 1);
+    assert.match(output, /^! .*region 1, index 1 in raft_log fails its checksum$/m);
+    assert.match(output, /^! .*has applied index 9, but its log ends at 2$/m);
+    assert.match(output, /not sound: 2 problems\n$/);
+    const dumped = await run("dump", data);
+    assert.equal(dumped.code, 1);
+    assert.match(dumped.output, /DAMAGED row in raft_log: 1 7 0/);
+    assert.match(dumped.errors, /1 damaged rows/);
+  }));
+
+test("storage dump writes states and entries, for people and as JSON", () =>
+  withData(2, async (data) => {
+    const { code, output } = await run("dump", data);
+    assert.equal(code, 0);
+    const lines = output.trimEnd().split("\n");
+    assert.equal(lines.length, 4);
+    assert.match(lines[1], /^region 1: peer 3, term 4, vote 3, commit 2, log 1\.\.2/);
+    assert.equal(lines[3], '  2 term 1 "set \\x22a\\x22" (7 B)');
+    const json = (await run("dump", data, "--json", "--from", "2", "--limit", "5")).output;
+    const records = json.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(records.map((record) => record.kind), ["node", "region", "entry"]);
+    assert.equal(atob(records[2].commandBase64), 'set "a"');
+    assert.equal((await run("dump", data, "--region", "8")).output.split("\n").length, 2);
+  }));
+
+test("storage refuses a wrong action, an option of the other action, and an empty folder", () =>
+  withData(2, async (data) => {
+    assert.equal((await run("repair", data)).code, 2);
+    assert.equal((await run("verify", data, "--limit", "3")).code, 2);
+    assert.equal((await run("dump", data, "--from", "x")).code, 2);
+    assert.equal((await run("verify")).code, 2);
+    const { code, errors } = await run("verify", join(data, "nothing"));
+    assert.equal(code, 1);
+    assert.match(errors, /There is no storage in /);
+  }));
