@@ -31,15 +31,13 @@ export const MEMBERS_MAX = 31;
 const NODE_ID_MAX = Number.MAX_SAFE_INTEGER;
 
 /**
- * Reads `host:port`, `[IPv6]:port`, or the same behind `http://`.
+ * Reads `host:port`, `[IPv6]:port`, or the same behind `http://` or `https://`, which says nothing
+ * here: whether TLS is spoken is told by the certificates.
  *
  * @throws UsageError naming `name` when it is none.
  */
 export function parseAddress(name: string, text: string): Address {
-  const bare = text.trim().replace(/^http:\/\//, "").replace(/\/$/, "");
-  if (/^https:\/\//.test(bare)) {
-    throw new UsageError(`${name} asks for TLS, which is not built yet: "${text}"`);
-  }
+  const bare = text.trim().replace(/^https?:\/\//, "").replace(/\/$/, "");
   const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]/\s]+)):(\d+)$/.exec(bare);
   if (match === null) {
     throw new UsageError(`${name} must be HOST:PORT, such as 127.0.0.1:2379: it is "${text}"`);
@@ -55,11 +53,19 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Reads a comma-separated list of at least one address; repeated ones count once. */
-export function parseAddresses(name: string, text: string): string[] {
+/**
+ * Reads a comma-separated list of at least one address, with `http://` or `https://` kept where it is
+ * given; repeated ones count once.
+ */
+export function parseEndpoints(name: string, text: string): string[] {
   const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
   if (parts.length === 0) throw new UsageError(`${name} must name at least one HOST:PORT`);
-  return [...new Set(parts.map((part) => formatAddress(parseAddress(name, part))))];
+  return [
+    ...new Set(parts.map((part) => {
+      const scheme = /^https?:\/\//.exec(part)?.[0] ?? "";
+      return scheme + formatAddress(parseAddress(name, part));
+    })),
+  ];
 }
 
 /**

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { EtcdClient, EtcdError, GrpcStatus } from "../etcd/mod.ts";
-import { parseAddresses } from "./addresses.ts";
+import { EtcdClient, type EtcdClientTls, EtcdError, GrpcStatus } from "../etcd/mod.ts";
+import { parseEndpoints } from "./addresses.ts";
+import { CLIENT_TLS_OPTIONS, clientTlsOf, environment } from "./client_tls.ts";
 import type { CommandOption, Invocation } from "./command.ts";
 import { CommandFailedError, EXIT_CODE } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
@@ -15,12 +16,15 @@ import type { Terminal } from "./terminal.ts";
 export const ENDPOINT_DEFAULT = "127.0.0.1:2379";
 const TIMEOUT_MS_DEFAULT = 10_000;
 
-/** The option of every client command. */
+/** The options of every client command. */
 export const ENDPOINTS_OPTION: Readonly<Record<string, CommandOption>> = {
   endpoints: {
     value: "LIST",
-    help: `members to ask, HOST:PORT,…, in this order; default: ${ENDPOINT_DEFAULT}`,
+    help:
+      "members to ask, [https://]HOST:PORT,…, in this order; default: $FLAREDB_ENDPOINTS, else " +
+      ENDPOINT_DEFAULT,
   },
+  ...CLIENT_TLS_OPTIONS,
 };
 
 /** The options of commands that make one call. */
@@ -32,9 +36,27 @@ export const CALL_OPTIONS: Readonly<Record<string, CommandOption>> = {
   },
 };
 
-/** The endpoints of an invocation. @throws UsageError when one is no address. */
-export function endpointsOf(invocation: Invocation): string[] {
-  return parseAddresses("--endpoints", invocation.text("endpoints") ?? ENDPOINT_DEFAULT);
+/** Whom a client command asks, and how. */
+export interface Connection {
+  /** At least one. */
+  readonly endpoints: readonly string[];
+  /** How it speaks TLS, when it does. */
+  readonly tls?: EtcdClientTls;
+}
+
+/**
+ * Whom an invocation asks, and how.
+ *
+ * @throws UsageError when an endpoint is no address. CommandFailedError when a certificate cannot be
+ *   read.
+ */
+export function connectionOf(invocation: Invocation): Connection {
+  const endpoints = invocation.text("endpoints") ?? environment("FLAREDB_ENDPOINTS");
+  const tls = clientTlsOf(invocation);
+  return {
+    endpoints: parseEndpoints("--endpoints", endpoints ?? ENDPOINT_DEFAULT),
+    ...(tls && { tls }),
+  };
 }
 
 /** The time limit of an invocation, in milliseconds. @throws UsageError when it is none. */
@@ -52,14 +74,16 @@ export async function withClient<Result>(
   terminal: Terminal,
   call: (client: EtcdClient) => Promise<Result>,
 ): Promise<Result> {
-  const endpoints = endpointsOf(invocation);
-  const client = new EtcdClient({ endpoints, deadlineMs: timeoutOf(invocation) });
+  const connection = connectionOf(invocation);
+  const client = new EtcdClient({ ...connection, deadlineMs: timeoutOf(invocation) });
   const close = (): void => client.close();
   terminal.signal.addEventListener("abort", close, { once: true });
   try {
     return await call(client);
   } catch (error) {
-    if (error instanceof EtcdError) throw explain(error, endpoints, terminal.signal.aborted);
+    if (error instanceof EtcdError) {
+      throw explain(error, connection.endpoints, terminal.signal.aborted);
+    }
     throw error;
   } finally {
     terminal.signal.removeEventListener("abort", close);
@@ -89,9 +113,12 @@ export function explain(
 /** What a failed call means and what to check, whatever became of a write. */
 export function sentenceOf(error: EtcdError, endpoints: readonly string[]): string {
   const all = endpoints.join(", ");
+  if (/certificate|altname|SSL|TLS/i.test(error.reason)) {
+    return `no secure connection to ${all}: ${error.reason}. Check --cacert, --cert and --key.`;
+  }
   if (/ECONNREFUSED|No connection established|Failed to connect/.test(error.reason)) {
-    return `cannot connect to ${all}. Is a node running there? Check --endpoints; ` +
-      "`flaredb dev` starts three nodes.";
+    return `cannot connect to ${all}. Is a node running there, and does it speak TLS (--cacert)? ` +
+      "Check --endpoints; `flaredb dev` starts three nodes.";
   }
   if (/ENOTFOUND|Name resolution failed/.test(error.reason)) {
     return `cannot find the host of ${error.endpoint}: ${error.reason}. Check --endpoints.`;

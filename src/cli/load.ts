@@ -7,7 +7,13 @@
 import { closeSync, createReadStream, openSync, statSync, writeSync } from "node:fs";
 import { EtcdClient, EtcdError } from "../etcd/mod.ts";
 import type { Command, Invocation } from "./command.ts";
-import { ENDPOINTS_OPTION, endpointsOf, mayPass, sentenceOf } from "./endpoints.ts";
+import {
+  type Connection,
+  connectionOf,
+  ENDPOINTS_OPTION,
+  mayPass,
+  sentenceOf,
+} from "./endpoints.ts";
 import { CommandFailedError, EXIT_CODE, messageOf } from "./errors.ts";
 import { jsonBytes } from "./format.ts";
 import { LoadProgress } from "./load_progress.ts";
@@ -72,8 +78,7 @@ async function runLoad(invocation: Invocation, terminal: Terminal): Promise<numb
   const deadlineMs = Math.min(ATTEMPT_MS, patienceMs);
   const input = openInput(file, terminal);
   const acknowledgedFile = openAcknowledged(invocation.text("acknowledged"));
-  const endpoints = endpointsOf(invocation);
-  const clients = openClients(endpoints);
+  const clients = openClients(connectionOf(invocation));
   const describe = (error: unknown): string =>
     error instanceof EtcdError ? sentenceOf(error, [error.endpoint]) : messageOf(error);
   const state = initialLoadState();
@@ -117,9 +122,9 @@ async function runLoad(invocation: Invocation, terminal: Terminal): Promise<numb
  * One client an endpoint, which starts there and goes on to the others: so the writes are spread
  * over all members, and leave one that is lost.
  */
-function openClients(endpoints: readonly string[]): EtcdClient[] {
+function openClients({ endpoints, ...how }: Connection): EtcdClient[] {
   return endpoints.map((_, first) =>
-    new EtcdClient({ endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] })
+    new EtcdClient({ ...how, endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] })
   );
 }
 

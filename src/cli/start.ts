@@ -20,6 +20,7 @@ import { CommandFailedError, EXIT_CODE, messageOf, UsageError } from "./errors.t
 import { lineLogger, parseLogLevel } from "./log.ts";
 import { runtimeName, runtimeWarning } from "./runtime.ts";
 import { type RunningServer, serve, type ServerOptions } from "./serve.ts";
+import { SERVER_TLS_OPTIONS, serverTlsOf } from "./server_tls.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -60,6 +61,7 @@ export const startCommand: Command = {
       help: "where to listen for clients; default: its own client address in --members, else " +
         "127.0.0.1:2379",
     },
+    ...SERVER_TLS_OPTIONS,
     "tick-ms": {
       value: "MS",
       help: `the length of a tick, the unit of the next two; default: ${TICK_MS_DEFAULT}`,
@@ -80,7 +82,9 @@ export const startCommand: Command = {
   },
   examples: [
     "flaredb start --id 1 --cluster-id shop --data /var/lib/flaredb \\",
-    "    --members 1=10.0.0.1:2380/10.0.0.1:2379,2=10.0.0.2:2380/10.0.0.2:2379,3=10.0.0.3:2380/10.0.0.3:2379",
+    "    --members 1=10.0.0.1:2380/10.0.0.1:2379,2=10.0.0.2:2380/10.0.0.2:2379,3=10.0.0.3:2380/10.0.0.3:2379 \\",
+    "    --peer-trusted-ca-file ca.pem --peer-cert-file node-1.pem --peer-key-file node-1.key \\",
+    "    --cert-file node-1.pem --key-file node-1.key",
   ],
   run: runStart,
 };
@@ -131,13 +135,15 @@ function serverOptions(invocation: Invocation): Omit<ServerOptions, "logger"> {
   }
   const clientListen = listenAddress(invocation, "client-listen") ?? self.client ??
     { host: "127.0.0.1", port: 2379 };
+  const peerListen = listenAddress(invocation, "peer-listen") ?? self.peer;
   return {
     nodeId,
     clusterId: invocation.requiredText("cluster-id"),
     data: resolve(invocation.requiredText("data")),
     members: members.map((member) => withClient(member, nodeId, clientListen)),
-    peerListen: formatAddress(listenAddress(invocation, "peer-listen") ?? self.peer),
+    peerListen: formatAddress(peerListen),
     clientListen: formatAddress(clientListen),
+    tls: serverTlsOf(invocation, { members, peerListen, clientListen }),
     tickMs: invocation.integer("tick-ms", TICK_MS_DEFAULT, 1, 60_000),
     electionTicks: invocation.integer("election-ticks", ELECTION_TICKS_DEFAULT, 2, 10_000),
     heartbeatTicks: invocation.integer("heartbeat-ticks", HEARTBEAT_TICKS_DEFAULT, 1, 10_000),

@@ -6,7 +6,7 @@
 
 import { EtcdClient, EtcdError } from "../etcd/mod.ts";
 import type { Command, Invocation } from "./command.ts";
-import { CALL_OPTIONS, endpointsOf, sentenceOf, timeoutOf } from "./endpoints.ts";
+import { CALL_OPTIONS, connectionOf, sentenceOf, timeoutOf } from "./endpoints.ts";
 import { EXIT_CODE } from "./errors.ts";
 import { byteSize, table } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
@@ -46,8 +46,12 @@ interface EndpointReport {
 
 async function runStatus(invocation: Invocation, terminal: Terminal): Promise<number> {
   const deadlineMs = timeoutOf(invocation);
-  const endpoints = endpointsOf(invocation);
-  const reports = await Promise.all(endpoints.map((endpoint) => ask(endpoint, deadlineMs)));
+  const { endpoints, ...how } = connectionOf(invocation);
+  const reports = await Promise.all(
+    endpoints.map((endpoint) =>
+      ask(endpoint, new EtcdClient({ ...how, endpoints: [endpoint], deadlineMs }))
+    ),
+  );
   terminal.out(invocation.has("json") ? JSON.stringify(reports) + "\n" : table(rows(reports)));
   const silent = reports.filter((report) => report.error !== undefined);
   for (const { error } of silent) terminal.error(`${error}\n`);
@@ -55,8 +59,8 @@ async function runStatus(invocation: Invocation, terminal: Terminal): Promise<nu
   return silent.length === reports.length ? EXIT_CODE.unavailable : EXIT_CODE.failed;
 }
 
-async function ask(endpoint: string, deadlineMs: number): Promise<EndpointReport> {
-  const client = new EtcdClient({ endpoints: [endpoint], deadlineMs });
+/** Asks one endpoint, and closes its client. */
+async function ask(endpoint: string, client: EtcdClient): Promise<EndpointReport> {
   try {
     const { header, leader, ...status } = await client.status();
     return {

@@ -22,7 +22,7 @@ export interface CertificateFilesOptions {
   readonly certificate: string;
   /** The file of the private key. */
   readonly privateKey: string;
-  /** How often the files are read, in milliseconds: from 10. Default 10,000. */
+  /** How often the files are read, in milliseconds: from 10. Default 2,000. */
   readonly pollMs?: number;
   /** Where to log. Default: nowhere. */
   readonly logger?: Logger;
@@ -58,7 +58,7 @@ export class CertificateFiles implements CertificateSource {
    * @throws CertificateError naming the file that is missing or wrong. ConfigError for `pollMs`.
    */
   constructor(options: CertificateFilesOptions) {
-    const { pollMs = 10_000 } = options;
+    const { pollMs = 2_000 } = options;
     if (!Number.isSafeInteger(pollMs) || pollMs < 10 || pollMs >= 2 ** 31) {
       throw new ConfigError(`pollMs must be an integer from 10 to 2147483647: it is ${pollMs}`);
     }

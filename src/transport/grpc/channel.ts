@@ -6,11 +6,20 @@
  */
 
 import * as grpc from "@grpc/grpc-js";
-import { Buffer } from "node:buffer";
-import { type CheckedOptions, FRAME_OVERHEAD_BYTES, type TlsOptions } from "./options.ts";
+import type { Buffer } from "node:buffer";
+import {
+  certificateHasName,
+  certificateNames,
+  channelCredentials as tlsChannelCredentials,
+  SourceServerCredentials,
+} from "../../tls/mod.ts";
+import { type CheckedOptions, type CheckedTls, FRAME_OVERHEAD_BYTES } from "./options.ts";
 
-/** The method's path: package, service and rpc of `proto/raft_service.proto`. */
+/** The path of the messages' method: package, service and rpc of `proto/raft_service.proto`. */
 export const DELIVER_PATH = "/flaredb.raft.v1.RaftService/Deliver";
+
+/** The path of the snapshots' method. */
+export const SEND_SNAPSHOT_PATH = "/flaredb.raft.v1.RaftService/SendSnapshot";
 
 /** Passes frames through gRPC as they are. */
 export function passBytes(bytes: Buffer): Buffer {
@@ -19,16 +28,21 @@ export function passBytes(bytes: Buffer): Buffer {
 
 /** The service, for a server that reads and writes raw frames. */
 export const RAFT_SERVICE: grpc.ServiceDefinition = {
-  Deliver: {
-    path: DELIVER_PATH,
+  Deliver: streamOfFrames(DELIVER_PATH),
+  SendSnapshot: streamOfFrames(SEND_SNAPSHOT_PATH),
+};
+
+function streamOfFrames(path: string): grpc.MethodDefinition<Buffer, Buffer> {
+  return {
+    path,
     requestStream: true,
     responseStream: true,
     requestSerialize: passBytes,
     requestDeserialize: passBytes,
     responseSerialize: passBytes,
     responseDeserialize: passBytes,
-  },
-};
+  };
+}
 
 /**
  * The largest frame that is received: what this side announces, with the overhead of a frame. The
@@ -54,7 +68,7 @@ export function serverOptions(options: CheckedOptions): grpc.ServerOptions {
  * again by itself: the transport decides when.
  */
 export function channelOptions(options: CheckedOptions, nodeId: number): grpc.ChannelOptions {
-  const name = options.tls?.peerName?.(nodeId);
+  const name = options.tls?.peerName(nodeId);
   return {
     "grpc.max_receive_message_length": 64 * 1024,
     "grpc.max_send_message_length": -1,
@@ -69,19 +83,33 @@ export function channelOptions(options: CheckedOptions, nodeId: number): grpc.Ch
   };
 }
 
-/** What a server shows, and asks of those who connect. */
-export function serverCredentials(tls: TlsOptions | undefined): grpc.ServerCredentials {
-  if (tls === undefined) return grpc.ServerCredentials.createInsecure();
-  const pair = { private_key: pem(tls.key), cert_chain: pem(tls.cert) };
-  return grpc.ServerCredentials.createSsl(pem(tls.ca), [pair], true);
+/** What a server shows, and asks of those who connect; to be closed with it. */
+export interface ListenCredentials {
+  readonly credentials: grpc.ServerCredentials;
+  /** Stops following the source of certificates. */
+  close(): void;
 }
 
-/** What a channel shows, and asks of whom it connects to. */
-export function channelCredentials(tls: TlsOptions | undefined): grpc.ChannelCredentials {
+/** What this node listens with. */
+export function listenCredentials(tls: CheckedTls | undefined): ListenCredentials {
+  if (tls === undefined) {
+    return { credentials: grpc.ServerCredentials.createInsecure(), close() {} };
+  }
+  const credentials = new SourceServerCredentials(tls.source, "required");
+  return { credentials, close: () => credentials.close() };
+}
+
+/**
+ * What a channel shows now, and asks of whom it connects to: a certificate with exactly the name that
+ * `channelOptions` tells.
+ */
+export function channelCredentials(tls: CheckedTls | undefined): grpc.ChannelCredentials {
   if (tls === undefined) return grpc.credentials.createInsecure();
-  return grpc.credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert));
-}
-
-function pem(text: string | Uint8Array): Buffer {
-  return typeof text === "string" ? Buffer.from(text) : Buffer.from(text);
+  return tlsChannelCredentials({
+    ...tls.source.current(),
+    check: (name, { raw }) =>
+      certificateHasName(raw, name)
+        ? undefined
+        : new Error(`its certificate must carry the name ${name}: it has ${certificateNames(raw)}`),
+  });
 }

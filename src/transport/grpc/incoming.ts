@@ -8,6 +8,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { clearTimeout, setTimeout } from "node:timers";
+import { clientCertificate } from "../../tls/mod.ts";
 import {
   decodeFrame,
   decodeHello,
@@ -18,6 +19,7 @@ import {
 } from "../../wire/mod.ts";
 import type { RegionMessage } from "../contract.ts";
 import { refusalCounter, type TransportCounters } from "../counters.ts";
+import { nameOf, noteRefusal, refusalOf } from "./admission.ts";
 import type { Context } from "./context.ts";
 import { PROTOCOL_VERSION } from "./options.ts";
 
@@ -49,7 +51,7 @@ export class IncomingStreams {
     const counter = status.code === grpc.status.RESOURCE_EXHAUSTED
       ? "refusedOversized"
       : "refusedMalformed";
-    refuse(this.context, counter, nameOf(nodeId, peer), status.details);
+    noteRefusal(this.context, counter, nameOf(nodeId, peer), status.details);
   }
 
   /** @internal */
@@ -119,27 +121,9 @@ class IncomingStream {
       this.refuseStream("refusedHandshake", (error as Error).message);
       return;
     }
-    const { options } = this.context;
-    if (hello.protocolVersion !== PROTOCOL_VERSION) {
-      this.refuseStream(
-        "refusedHandshake",
-        `protocol version must be ${PROTOCOL_VERSION}: found ${hello.protocolVersion}`,
-      );
-    } else if (hello.clusterId !== options.clusterId) {
-      this.refuseStream(
-        "refusedCluster",
-        `cluster must be ${quoted(options.clusterId)}: found ${quoted(hello.clusterId)}`,
-      );
-    } else if (hello.toNode !== options.nodeId) {
-      this.refuseStream(
-        "refusedTarget",
-        `this is node ${options.nodeId}: node ${hello.toNode} was meant`,
-      );
-    } else if (hello.fromNode < 1 || hello.fromNode === options.nodeId) {
-      this.refuseStream("refusedHandshake", `a stream cannot come from node ${hello.fromNode}`);
-    } else {
-      this.accept(hello.fromNode);
-    }
+    const refusal = refusalOf(hello, this.context.options, clientCertificate(this.call));
+    if (refusal === undefined) this.accept(hello.fromNode);
+    else this.refuseStream(refusal.counter, refusal.reason);
   }
 
   private accept(nodeId: number): void {
@@ -182,11 +166,16 @@ class IncomingStream {
   }
 
   private refuseMessage(error: WireError): void {
-    refuse(this.context, refusalCounter(error.code), nameOf(this.nodeId, this.peer), error.message);
+    noteRefusal(
+      this.context,
+      refusalCounter(error.code),
+      nameOf(this.nodeId, this.peer),
+      error.message,
+    );
   }
 
   private refuseStream(counter: keyof TransportCounters, reason: string): void {
-    refuse(this.context, counter, nameOf(undefined, this.peer), reason);
+    noteRefusal(this.context, counter, nameOf(undefined, this.peer), reason);
     this.end(grpc.status.FAILED_PRECONDITION, reason);
   }
 
@@ -204,25 +193,6 @@ class IncomingStream {
   }
 }
 
-function refuse(
-  context: Context,
-  counter: keyof TransportCounters,
-  who: string,
-  reason: string,
-): void {
-  context.counters[counter]++;
-  context.log.warn(`${counter}:${who}`, `Refused what ${who} sent: ${reason}`);
-}
-
-/** The node when it is known, else the host it calls from: a port would make every call another. */
-function nameOf(nodeId: number | undefined, peer: string): string {
-  return nodeId === undefined ? peer.replace(/:\d+$/, "") : `node ${nodeId}`;
-}
-
 function isSnapshot({ message }: RegionMessage): boolean {
   return message.type === "snapshot";
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text);
 }

@@ -20,3 +20,11 @@
 
 export { GrpcTransport } from "./transport.ts";
 export { type GrpcTransportOptions, PROTOCOL_VERSION, type TlsOptions } from "./options.ts";
+export {
+  CertificateError,
+  CertificateFiles,
+  type CertificateFilesOptions,
+  type Certificates,
+  type CertificateSource,
+  nodeCertificateName,
+} from "../../tls/mod.ts";

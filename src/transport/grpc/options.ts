@@ -5,20 +5,37 @@
  */
 
 import { ConfigError, type Logger, SILENT_LOGGER } from "../../raft/mod.ts";
+import {
+  CertificateError,
+  certificateHasName,
+  certificateNames,
+  type Certificates,
+  type CertificateSource,
+  certificateSource,
+  checkCertificates,
+  nodeCertificateName,
+} from "../../tls/mod.ts";
 
-/** Keys and certificates, as PEM text or its bytes. */
+/** Mutual TLS between nodes: each shows a certificate, and checks that of the other. */
 export interface TlsOptions {
-  /** The authority that signed the certificates of all nodes. */
-  readonly ca: string | Uint8Array;
-  /** This node's certificate, used to listen and to connect. */
-  readonly cert: string | Uint8Array;
-  /** The private key of that certificate. */
-  readonly key: string | Uint8Array;
   /**
-   * The name that a node's certificate must carry when this node connects to it. Default: the host
-   * of its address.
+   * This node's certificate, used to listen and to connect, and the authority that all nodes'
+   * certificates come from, which is required. From a source, such as `CertificateFiles`, new
+   * connections use what is current; open ones stay.
+   */
+  readonly certificates: Certificates | CertificateSource;
+  /**
+   * The name that a node's certificate must carry, exactly, as a subject alternative name of type DNS:
+   * both when this node connects to it and when it connects to this one. Default
+   * `node-<nodeId>.<clusterId>.flaredb` in lower case.
    */
   readonly peerName?: (nodeId: number) => string;
+}
+
+/** TLS with its defaults. */
+export interface CheckedTls {
+  readonly source: CertificateSource;
+  readonly peerName: (nodeId: number) => string;
 }
 
 /** The options of a `GrpcTransport`. */
@@ -35,8 +52,8 @@ export interface GrpcTransportOptions {
   readonly insecure?: boolean;
   /**
    * Most bytes of one message, sent or received, as an `eraftpb.Message`: from 1 KiB to 1 GiB. Must
-   * hold a snapshot, which travels in one message, and the largest entry. A receiver needs about
-   * three times as much memory while one arrives. Default 64 MiB.
+   * hold the largest entry, and a snapshot that travels in a message; streamed ones may have any
+   * size. A receiver needs about three times as much memory while one arrives. Default 64 MiB.
    */
   readonly messageBytesMax?: number;
   /**
@@ -56,10 +73,18 @@ export interface GrpcTransportOptions {
   /**
    * Bytes that a node may have under way to this one before this one is done with some of them; its
    * messages collect in its queue meanwhile. Bounds what a slow receiver holds, beside one frame. At
-   * least the delay to other nodes times the rate wanted: the default is 80 MB/s at 50 ms. From
-   * 1 KiB. Default 4 MiB.
+   * least the delay to other nodes times the rate wanted: the default is 80 MB/s at 50 ms. For each
+   * snapshot that is streamed the same holds again, on both sides. From 1 KiB. Default 4 MiB.
    */
   readonly windowBytes?: number;
+  /** Most bytes in one piece of a streamed snapshot, from 1 KiB to 1 MiB. Default 256 KiB. */
+  readonly snapshotChunkBytes?: number;
+  /**
+   * How long the transfer of a snapshot may get no further before both sides give it up, broken
+   * connections included, in milliseconds. Must exceed what a sync of the receiver's disk takes.
+   * Default 60,000.
+   */
+  readonly snapshotStallMs?: number;
   /** The first delay before connecting again, in milliseconds; doubled at each failure. Default 50. */
   readonly backoffMs?: number;
   /**
@@ -85,7 +110,7 @@ export interface GrpcTransportOptions {
 
 /** The options with every default filled in. */
 export type CheckedOptions = Required<Omit<GrpcTransportOptions, "tls" | "insecure">> & {
-  readonly tls: TlsOptions | undefined;
+  readonly tls: CheckedTls | undefined;
 };
 
 /** The version of the protocol in `proto/raft_service.proto`. */
@@ -102,19 +127,22 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws ConfigError naming the option, what it must be and what it is.
+ * @throws ConfigError naming the option, what it must be and what it is. CertificateError when the
+ *   certificates cannot be used.
  */
 export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
   const checked: CheckedOptions = {
     clusterId: options.clusterId,
     nodeId: options.nodeId,
     listen: options.listen,
-    tls: options.tls,
+    tls: undefined,
     messageBytesMax: options.messageBytesMax ?? 64 * MIB,
     frameBytesMax: options.frameBytesMax ?? MIB,
     queueBytesMax: options.queueBytesMax ?? 2 * (options.messageBytesMax ?? 64 * MIB),
     queueMessagesMax: options.queueMessagesMax ?? 16_384,
     windowBytes: options.windowBytes ?? 4 * MIB,
+    snapshotChunkBytes: options.snapshotChunkBytes ?? 256 * KIB,
+    snapshotStallMs: options.snapshotStallMs ?? 60_000,
     backoffMs: options.backoffMs ?? 50,
     backoffMsMax: options.backoffMsMax ?? 2000,
     connectTimeoutMs: options.connectTimeoutMs ?? 5000,
@@ -133,6 +161,8 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
   checkInteger("queueBytesMax", checked.queueBytesMax, 1, Number.MAX_SAFE_INTEGER);
   checkInteger("queueMessagesMax", checked.queueMessagesMax, 1, Number.MAX_SAFE_INTEGER);
   checkInteger("windowBytes", checked.windowBytes, KIB, Number.MAX_SAFE_INTEGER);
+  checkInteger("snapshotChunkBytes", checked.snapshotChunkBytes, KIB, MIB);
+  checkInteger("snapshotStallMs", checked.snapshotStallMs, 1, TIMER_MS_MAX);
   checkInteger("backoffMs", checked.backoffMs, 1, TIMER_MS_MAX);
   checkInteger("backoffMsMax", checked.backoffMsMax, checked.backoffMs, TIMER_MS_MAX);
   checkInteger("connectTimeoutMs", checked.connectTimeoutMs, 1, TIMER_MS_MAX);
@@ -140,7 +170,7 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
   checkInteger("keepaliveTimeoutMs", checked.keepaliveTimeoutMs, 1, TIMER_MS_MAX);
   checkInteger("drainMs", checked.drainMs, 0, TIMER_MS_MAX);
   checkSecurity(options);
-  return checked;
+  return { ...checked, tls: options.tls && checkTls(options.tls, checked) };
 }
 
 /**
@@ -175,6 +205,25 @@ function checkSecurity({ tls, insecure }: GrpcTransportOptions): void {
   if (tls !== undefined && insecure === true) {
     throw new ConfigError("insecure must not be true when tls is given: both are");
   }
+}
+
+function checkTls(tls: TlsOptions, { clusterId, nodeId }: CheckedOptions): CheckedTls {
+  const source = certificateSource(tls.certificates);
+  const certificates = source.current();
+  if (certificates.ca === undefined) {
+    throw new CertificateError(
+      "An authority must be given, to check the certificates of other nodes",
+    );
+  }
+  checkCertificates(certificates);
+  const peerName = tls.peerName ?? ((peer: number) => nodeCertificateName(clusterId, peer));
+  const own = certificateNames(certificates.certificate);
+  if (!certificateHasName(certificates.certificate, peerName(nodeId))) {
+    throw new CertificateError(
+      `The certificate of node ${nodeId} must carry the name ${peerName(nodeId)}: it has ${own}`,
+    );
+  }
+  return { source, peerName };
 }
 
 function checkName(clusterId: string): void {

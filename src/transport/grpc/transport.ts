@@ -5,14 +5,28 @@
  */
 
 import * as grpc from "@grpc/grpc-js";
-import type { RegionMessage, Transport, TransportHandler } from "../contract.ts";
+import type {
+  OutgoingSnapshot,
+  RegionMessage,
+  SnapshotTransfer,
+  Transport,
+  TransportHandler,
+} from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
 import { TransportError } from "../errors.ts";
-import { RAFT_SERVICE, serverCredentials, serverOptions } from "./channel.ts";
+import {
+  type ListenCredentials,
+  listenCredentials,
+  RAFT_SERVICE,
+  serverOptions,
+} from "./channel.ts";
 import { Context } from "./context.ts";
 import { IncomingStreams } from "./incoming.ts";
 import { checkAddress, checkNodeId, checkOptions, type GrpcTransportOptions } from "./options.ts";
 import { OutgoingLink } from "./outgoing.ts";
+import { failedTransfer } from "../failed_transfer.ts";
+import { SnapshotReceiver } from "./snapshot_receiving.ts";
+import { SnapshotSender } from "./snapshot_sending.ts";
 
 /**
  * Exchanges messages over gRPC, as `proto/raft_service.proto` describes: one long-lived stream from
@@ -26,14 +40,18 @@ export class GrpcTransport implements Transport {
   private readonly context: Context;
   private readonly incoming: IncomingStreams;
   private readonly links = new Map<number, { address: string; link: OutgoingLink }>();
+  private readonly snapshots: SnapshotReceiver;
+  private readonly senders = new Set<SnapshotSender>();
   private server: grpc.Server | undefined;
+  private credentials: ListenCredentials | undefined;
   private boundAddress: string | undefined;
   private closing: Promise<void> | undefined;
 
   /**
    * Creates a transport that does nothing yet.
    *
-   * @throws ConfigError naming the option that is wrong.
+   * @throws ConfigError naming the option that is wrong. CertificateError when the certificates cannot
+   *   be used.
    */
   constructor(options: GrpcTransportOptions) {
     this.context = new Context(checkOptions(options));
@@ -41,6 +59,7 @@ export class GrpcTransport implements Transport {
       this.context,
       (nodeId) => this.links.get(nodeId)?.link.wake(),
     );
+    this.snapshots = new SnapshotReceiver(this.context);
   }
 
   /**
@@ -59,10 +78,12 @@ export class GrpcTransport implements Transport {
     });
     server.addService(RAFT_SERVICE, {
       Deliver: (call: Parameters<IncomingStreams["serve"]>[0]) => this.incoming.serve(call),
+      SendSnapshot: (call: Parameters<SnapshotReceiver["serve"]>[0]) => this.snapshots.serve(call),
     });
     this.server = server;
     this.context.handler = handler;
-    const port = await bind(server, options.listen, serverCredentials(options.tls));
+    this.credentials = listenCredentials(options.tls);
+    const port = await bind(server, options.listen, this.credentials.credentials);
     this.boundAddress = options.listen.replace(/:\d+$/, `:${port}`);
   }
 
@@ -115,6 +136,19 @@ export class GrpcTransport implements Transport {
     );
   }
 
+  /** Streams a snapshot to a node, over a connection of its own. */
+  sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot): SnapshotTransfer {
+    const known = this.links.get(nodeId);
+    if (known === undefined) {
+      this.context.counters.snapshotsFailed++;
+      return failedTransfer(snapshot, `the address of node ${nodeId} is not known`);
+    }
+    const sender = new SnapshotSender(this.context, nodeId, known.address, snapshot);
+    this.senders.add(sender);
+    void sender.done.then(() => this.senders.delete(sender));
+    return sender;
+  }
+
   /** What it has done so far: a copy. */
   counters(): TransportCounters {
     return { ...this.context.counters };
@@ -130,8 +164,11 @@ export class GrpcTransport implements Transport {
   private async shutDown(): Promise<void> {
     const links = [...this.links.values()];
     this.links.clear();
+    for (const sender of this.senders) sender.close();
+    this.snapshots.close();
     await Promise.all(links.map(({ link }) => link.drain(this.context.options.drainMs)));
     this.server?.forceShutdown();
+    this.credentials?.close();
     this.context.handler = undefined;
   }
 }
