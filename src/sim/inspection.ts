@@ -98,7 +98,9 @@ function inspectMessage(replica: Replica, message: Message): void {
     }
     case "append-response": {
       if (message.reject) return;
-      if (message.index <= lastIndex && hardState.currentTerm >= message.term) return;
+      // What was stored in an earlier term may have been replaced in the same transaction.
+      if (hardState.currentTerm > message.term) return;
+      if (message.index <= lastIndex && hardState.currentTerm === message.term) return;
       return violated(
         "durability",
         `${replica.name} acknowledges index ${message.index} in term ${message.term}, and has ` +

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runSeeds } from "../../scripts/sim/seeds.ts";
+import { Coverage, RARE_EVENTS } from "../../src/sim/mod.ts";
+
+const SEEDS = 500;
+/** What 500 seeds reach for certain, as they reach each many times over. */
+const OFTEN = 20;
+
+test("500 seeds of 3 and 5 nodes keep every promise, with three elections each on average", () => {
+  const summary = runSeeds(0, SEEDS, {});
+  assert.deepEqual(summary.failed, []);
+  assert.equal(summary.seeds, SEEDS);
+  assert.ok(summary.events >= 2000 * SEEDS, `only ${summary.events} events`);
+  const coverage = new Coverage();
+  coverage.addAll(summary.coverage);
+  assert.ok(coverage.get("elections") >= 3 * SEEDS, `${coverage.get("elections")} elections`);
+  const reached = RARE_EVENTS.filter((event) => coverage.get(event) >= OFTEN).length;
+  assert.ok(reached >= RARE_EVENTS.length * 0.8, `only ${reached} rare events reached often`);
+  console.log(`${summary.events} events, ${coverage.get("elections")} elections`);
+});
+
+/** Seeds that once broke a promise, with what it was: they must never do so again. */
+const REGRESSIONS: readonly (readonly [seed: number, what: string])[] = [
+  [671, "a candidate that forgot its term was elected again in it"],
+];
+
+for (const [seed, what] of REGRESSIONS) {
+  test(`seed ${seed} passes: ${what}`, () => {
+    assert.deepEqual(runSeeds(seed, seed + 1, {}).failed, []);
+  });
+}
