@@ -7,6 +7,7 @@
 
 import { RaftError } from "../raft/mod.ts";
 import { type Command, commandHelp, parseInvocation, twoColumns } from "./command.ts";
+import { certCommand } from "./cert.ts";
 import { delCommand } from "./del.ts";
 import { devCommand } from "./dev.ts";
 import { CommandFailedError, EXIT_CODE, messageOf, UsageError } from "./errors.ts";
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   loadCommand,
   storageCommand,
+  certCommand,
 ];
 
 /** The help of `flaredb` itself. */
