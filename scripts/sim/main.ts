@@ -8,7 +8,13 @@ import { writeFileSync } from "node:fs";
 import { RARE_EVENTS } from "../../src/sim/mod.ts";
 import { HELP, parseSimArguments, runOfSeed, type SimArguments } from "./arguments.ts";
 import { oneRun } from "./one_run.ts";
-import { fullReport, missedEvents, progressLine, SEEDS_FOR_RARE_EVENTS } from "./report.ts";
+import {
+  failureLines,
+  fullReport,
+  missedEvents,
+  progressLine,
+  SEEDS_FOR_RARE_EVENTS,
+} from "./report.ts";
 import type { Summary } from "./seeds.ts";
 import { sweep } from "./sweep.ts";
 
@@ -36,8 +42,12 @@ export async function main(args: readonly string[]): Promise<number> {
 async function runSweep(args: SimArguments): Promise<number> {
   let shown = 0;
   let seconds = 0;
+  let failuresShown = 0;
   const summary = await sweep(args, (sum, elapsed) => {
     seconds = elapsed;
+    for (; failuresShown < sum.failed.length; failuresShown++) {
+      console.log(failureLines(sum.failed[failuresShown]));
+    }
     if (elapsed < shown + PROGRESS_INTERVAL_SECONDS) return;
     shown = elapsed;
     console.log(progressLine(sum, elapsed));

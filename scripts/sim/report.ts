@@ -5,7 +5,7 @@
  */
 
 import { RARE_EVENTS } from "../../src/sim/mod.ts";
-import type { Summary } from "./seeds.ts";
+import type { FailedSeed, Summary } from "./seeds.ts";
 
 /** Sweeps of fewer seeds may miss a rare event without being wrong. */
 export const SEEDS_FOR_RARE_EVENTS = 5_000;
@@ -37,8 +37,13 @@ export function fullReport(summary: Summary): string {
     lines.push(`${kind.padEnd(52)}${String(count).padStart(9)}`);
   }
   lines.push("", `checks of linearizability given up: ${summary.undecided}`);
-  for (const { message, command } of summary.failed.slice(0, FAILURES_SHOWN)) {
-    lines.push("", `FAILED ${message}`, `  ${command} --verbose`);
+  for (const failed of summary.failed.slice(0, FAILURES_SHOWN)) {
+    lines.push("", failureLines(failed));
   }
   return lines.join("\n");
+}
+
+/** A failing seed, and the command that repeats it. */
+export function failureLines({ message, command }: FailedSeed): string {
+  return `FAILED ${message}\n  ${command} --verbose`;
 }

@@ -1,0 +1,52 @@
+/**
+ * The rules of the core whose breaking endangers data or answers, of those that `deno task mutation`
+ * breaks under the core's own tests: here the simulator must notice.
+ *
+ * @module
+ */
+
+import { ELECTION_RULES } from "../../mutation/election_rules.ts";
+import { MEMBERSHIP_RULES } from "../../mutation/membership_rules.ts";
+import { REPLICATION_RULES } from "../../mutation/replication_rules.ts";
+import type { Rule } from "../../mutation/rule.ts";
+
+const NAMES: readonly string[] = [
+  "votes for every candidate of a term",
+  "votes for a candidate with a shorter log",
+  "does not remember its vote",
+  "forgets its vote within a term",
+  "keeps its vote over terms",
+  "leads without an entry of its own term",
+  "does not step down for a later term",
+  "handles messages of earlier terms",
+  "takes a configuration change before the log it inherited is applied",
+  "asks only the incoming voters for their vote",
+  "campaigns with committed configuration changes to apply",
+  "appends after an entry that does not match",
+  "keeps entries that conflict with the leader's",
+  "cuts off entries that it has already",
+  "commits beyond the last new entry",
+  "commits entries of older terms by counting",
+  "prefers the longer log to the later term",
+  "takes any log of the same last term for up to date",
+  "applies entries that are not stable although writes are asynchronous",
+  "applies entries before the snapshot under them",
+  "reads unstable entries from storage",
+  "takes replaced entries for stable",
+  "takes entries for stable that were never written",
+  "does not write what replaces entries under way",
+  "takes an old write's answer for the newest (ABA)",
+  "does not hand the vote to the append thread",
+  "lets an answer overtake the writes before it",
+  "tells a peer to commit what it may not have",
+  "installs a snapshot without committing it",
+  "installs a snapshot from before its commit index",
+];
+
+/** Files are from `src`. */
+export const CORE_MUTANTS: readonly Rule[] = NAMES.map((name) => {
+  const all = [...ELECTION_RULES, ...REPLICATION_RULES, ...MEMBERSHIP_RULES];
+  const rule = all.find((each) => each.name === name);
+  if (rule === undefined) throw new Error(`the core has no rule that is called "${name}"`);
+  return { ...rule, file: `raft/${rule.file}` };
+});

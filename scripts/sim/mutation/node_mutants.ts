@@ -1,0 +1,142 @@
+/**
+ * Rules of the node room, broken: how a peer writes, applies, proposes, reads and installs.
+ *
+ * @module
+ */
+
+import { type Rule, rulesOf } from "../../mutation/rule.ts";
+
+/** Files are from `src`. */
+export const NODE_MUTANTS: readonly Rule[] = [
+  ...rulesOf("node/append_queue.ts", [
+    [
+      "acknowledges before the write is durable",
+      "appends.push(this.#start(write, responses));\n    return NO_RESPONSES;",
+      "appends.push(this.#start(write, NO_RESPONSES));\n    return responses;",
+    ],
+    [
+      "acknowledges what needs no write before the writes under way are durable",
+      "return this.#afterPending(responses);",
+      "return responses;",
+    ],
+    ["loses the vote", "votedFor: message.vote,", "votedFor: 0,"],
+    ["loses the term", "currentTerm: message.term,", "currentTerm: Math.min(message.term, 1),"],
+    [
+      "takes a new vote for old news",
+      "hardState.currentTerm === this.#handedOut.currentTerm &&\n      hardState.votedFor === this.#handedOut.votedFor",
+      "hardState.currentTerm === this.#handedOut.currentTerm",
+    ],
+  ]),
+  ...rulesOf("node/peer.ts", [
+    [
+      "asks for votes before its own is durable",
+      "of waitForTerm(ready.messages)",
+      "of ready.messages",
+    ],
+    [
+      "applies to the state machine what a snapshot includes",
+      "this.#applies.supersede(message.snapshot.metadata.index);",
+      "",
+    ],
+    [
+      "believes to know what became of proposals that a snapshot may include",
+      "this.#proposals.forgetCertainty();",
+      "",
+    ],
+  ]),
+  ...rulesOf("node/apply_queue.ts", [
+    [
+      "applies the last entry of a batch twice",
+      "this.#entries = this.#entries.slice(end);",
+      "this.#entries = this.#entries.slice(end - 1);",
+    ],
+    [
+      "lets the state machine pass a configuration that is not saved",
+      "this.#savingConfiguration = true;",
+      "",
+    ],
+    [
+      "applies configuration changes again after a restart",
+      "this.#confStateIndex = confStateIndex;",
+      "this.#confStateIndex = Math.min(confStateIndex, 1);",
+    ],
+    [
+      "skips commands without bytes",
+      "entry.context !== undefined || entry.command.length > 0",
+      "entry.command.length > 20",
+    ],
+    [
+      "goes back when a batch ends after a snapshot",
+      "this.#lastApplied = Math.max(this.#lastApplied, batch.lastApplied);",
+      "this.#lastApplied = batch.lastApplied;",
+    ],
+  ]),
+  ...rulesOf("node/forwarded.ts", [
+    [
+      "appends a repeated proposal again",
+      "this.#window(id)?.accept(id.sequence) === true;",
+      "this.#window(id) !== undefined;",
+    ],
+    [
+      "appends a proposal that was meant for another term",
+      "id.term === this.#term && this",
+      "this",
+    ],
+  ]),
+  ...rulesOf("node/proposals.ts", [
+    [
+      "gives up a proposal too early",
+      "if (proposal.term >= appliedTerm) continue;",
+      "if (proposal.term > appliedTerm) continue;",
+    ],
+    [
+      "says that a proposal under way has no effect when it expires",
+      'new TimedOutError("proposal", map === this.#handedOut)',
+      'new TimedOutError("proposal", false)',
+    ],
+    [
+      "says that a proposal under way has no effect when it stops",
+      "new StoppedError(map === this.#handedOut, { cause })",
+      "new StoppedError(false, { cause })",
+    ],
+    [
+      "answers proposals of an earlier incarnation",
+      "if (id.epoch !== this.#options.epoch) return undefined;",
+      "",
+    ],
+    [
+      "answers proposals of other members",
+      "if (id === undefined || id.origin !== this.#options.peerId) return undefined;",
+      "if (id === undefined) return undefined;",
+    ],
+  ]),
+  ...rulesOf("node/reads.ts", [
+    [
+      "serves reads before the state machine has caught up",
+      "if (index > lastApplied) continue;",
+      "",
+    ],
+    [
+      "takes the answer to an abandoned round",
+      "if (round === undefined || decodeReadRound(state.context, this.#epoch) !== round.number) return;",
+      "if (round === undefined) return;",
+    ],
+    [
+      "takes new reads into the round under way",
+      "if (this.#round !== undefined || this.#waiting.length === 0) return;",
+      "if (this.#round !== undefined) this.#round.reads.push(...this.#waiting.splice(0));\n    if (this.#round !== undefined || this.#waiting.length === 0) return;",
+    ],
+  ]),
+  ...rulesOf("node/recovery.ts", [
+    [
+      "applies the last entry again after a restart",
+      "return lastApplied;",
+      "return Math.max(lastApplied - 1, firstIndex - 1);",
+    ],
+    [
+      "skips an entry after a restart",
+      "return lastApplied;",
+      "return Math.min(lastApplied + 1, lastIndex);",
+    ],
+  ]),
+];
