@@ -22,7 +22,7 @@ export interface StorageUnderTest {
   open(identity: NodeIdentity): Promise<NodeStorage>;
   /**
    * Makes the next write of the open storage fail, as a broken disk would. Absent when that cannot
-   * be done; the cases about failures are then left out.
+   * be done: {@linkcode ConformanceOptions} says so, and the cases about failures are skipped.
    */
   breakDisk?(): void;
   /** Removes the data; called once, after everything was closed. */
@@ -32,10 +32,18 @@ export interface StorageUnderTest {
 /** Makes storage with no data in it. */
 export type MakeStorage = () => StorageUnderTest | Promise<StorageUnderTest>;
 
+/** What the storage under test can do. */
+export interface ConformanceOptions {
+  /** Whether it has `breakDisk`. Default true. */
+  readonly canBreakDisk?: boolean;
+}
+
 /** One promise of the contract. */
 export interface ConformanceCase {
   /** The promise, as a sentence. */
   readonly name: string;
+  /** Why it cannot be tested on this storage, or false. Tests report it as skipped, not as passed. */
+  readonly skip: string | false;
   /** Resolves when it is kept. @throws ConformanceError saying what was expected and found. */
   run(): Promise<void>;
 }
@@ -69,7 +77,12 @@ export class Scenario {
   static async run(make: MakeStorage, definition: CaseDefinition): Promise<void> {
     const subject = await make();
     try {
-      if (definition.needsBrokenDisk && subject.breakDisk === undefined) return;
+      if (definition.needsBrokenDisk && subject.breakDisk === undefined) {
+        throw new ConformanceError(
+          "expected that the storage under test has breakDisk: say { canBreakDisk: false } where " +
+            "that cannot be done, and this case is skipped",
+        );
+      }
       const scenario = new Scenario(subject, await subject.open(IDENTITY));
       try {
         await definition.run(scenario);
