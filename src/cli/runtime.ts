@@ -32,6 +32,8 @@ export interface Permissions {
   readonly net: readonly string[];
   /** Folders it may read and write. */
   readonly folders: readonly string[];
+  /** Files and folders it may read, such as certificates; the program's own files are added. */
+  readonly files?: readonly string[];
 }
 
 /**
@@ -44,20 +46,29 @@ export function ownCommand(
 ): readonly [string, readonly string[]] {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const main = fileURLToPath(new URL(`./main.${extension}`, import.meta.url));
-  const flags = process.versions.deno === undefined ? [] : ["run", ...denoFlags(permissions)];
+  if (process.versions.deno === undefined) return [process.execPath, [main, ...args]];
+  // The thread that writes to a slow disk loads its own modules, which needs the right to read them.
+  const own = fileURLToPath(new URL("..", import.meta.url)).replace(/[\\/]$/, "");
+  const flags = ["run", ...denoFlags(permissions && withFile(permissions, own))];
   return [process.execPath, [...flags, main, ...args]];
+}
+
+function withFile(permissions: Permissions, file: string): Permissions {
+  return { ...permissions, files: [...permissions.files ?? [], file] };
 }
 
 /** Deno's options for these permissions, beside which a node needs no others. */
 export function denoFlags(permissions: Permissions | undefined): string[] {
   if (permissions === undefined) return ["-A"];
+  const { net, folders, files = [] } = permissions;
   // A comma in a path is doubled, as a single one separates paths.
-  const folders = permissions.folders.map((folder) => folder.replaceAll(",", ",,")).join(",");
+  const list = (paths: readonly string[]): string =>
+    paths.map((path) => path.replaceAll(",", ",,")).join(",");
   return [
     "--no-prompt",
-    `--allow-net=${permissions.net.join(",")}`,
-    `--allow-read=${folders}`,
-    `--allow-write=${folders}`,
+    `--allow-net=${net.join(",")}`,
+    `--allow-read=${list([...folders, ...files])}`,
+    `--allow-write=${list(folders)}`,
     "--allow-env=GRPC_*",
   ];
 }

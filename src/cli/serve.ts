@@ -9,7 +9,7 @@ import { EtcdServer } from "../etcd/mod.ts";
 import { type KvResult, KvStore } from "../kv/mod.ts";
 import { Node } from "../node/mod.ts";
 import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
-import { SqliteNodeStorage } from "../storage/sqlite/mod.ts";
+import { SqliteNodeStorage, type WriterOption } from "../storage/sqlite/mod.ts";
 import { CertificateFiles } from "../tls/mod.ts";
 import { GrpcTransport } from "../transport/grpc/mod.ts";
 import { formatAddress, type MemberAddress } from "./addresses.ts";
@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly clientListen: string;
   /** How to speak with peers and clients. */
   readonly tls: ServerTls;
+  /** Where SQLite writes the log. */
+  readonly storageWriter: WriterOption;
   /** The length of a tick in milliseconds. */
   readonly tickMs: number;
   readonly electionTicks: number;
@@ -121,6 +123,7 @@ async function openNode(
   const storage = await SqliteNodeStorage.open({
     directory: data,
     identity: { clusterId, nodeId },
+    writer: options.storageWriter,
     logger,
   });
   let store: KvStore | undefined;

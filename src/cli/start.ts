@@ -21,6 +21,7 @@ import { lineLogger, parseLogLevel } from "./log.ts";
 import { runtimeName, runtimeWarning } from "./runtime.ts";
 import { type RunningServer, serve, type ServerOptions } from "./serve.ts";
 import { SERVER_TLS_OPTIONS, serverTlsOf } from "./server_tls.ts";
+import type { WriterOption } from "../storage/sqlite/mod.ts";
 import type { Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -74,6 +75,12 @@ export const startCommand: Command = {
     "heartbeat-ticks": {
       value: "N",
       help: `a leader sends heartbeats every N ticks; default: ${HEARTBEAT_TICKS_DEFAULT}`,
+    },
+    "storage-writer": {
+      value: "WHERE",
+      help:
+        "where the log is written: direct, in the event loop; worker, in a thread of its own, " +
+        "for slow disks; or auto, as the disk's measured speed suggests; default: auto",
     },
     "log-level": { value: "LEVEL", help: "debug, info, warn or error; default: info" },
     "stop-with-stdin": {
@@ -144,10 +151,17 @@ function serverOptions(invocation: Invocation): Omit<ServerOptions, "logger"> {
     peerListen: formatAddress(peerListen),
     clientListen: formatAddress(clientListen),
     tls: serverTlsOf(invocation, { members, peerListen, clientListen }),
+    storageWriter: storageWriterOf(invocation),
     tickMs: invocation.integer("tick-ms", TICK_MS_DEFAULT, 1, 60_000),
     electionTicks: invocation.integer("election-ticks", ELECTION_TICKS_DEFAULT, 2, 10_000),
     heartbeatTicks: invocation.integer("heartbeat-ticks", HEARTBEAT_TICKS_DEFAULT, 1, 10_000),
   };
+}
+
+function storageWriterOf(invocation: Invocation): WriterOption {
+  const where = invocation.text("storage-writer") ?? "auto";
+  if (where === "auto" || where === "direct" || where === "worker") return where;
+  throw new UsageError(`--storage-writer must be auto, direct or worker: it is "${where}"`);
 }
 
 function listenAddress(invocation: Invocation, name: string): Address | undefined {

@@ -123,10 +123,11 @@ test("only the releases of Deno that abort under gRPC are warned about", () => {
 });
 
 test("on Deno a node gets the permissions it needs and no others", () => {
-  assert.deepEqual(denoFlags({ net: ["127.0.0.1:1", "127.0.0.1:2"], folders: ["/data/a,b"] }), [
+  const net = ["127.0.0.1:1", "127.0.0.1:2"];
+  assert.deepEqual(denoFlags({ net, folders: ["/data/a,b"], files: ["/certs"] }), [
     "--no-prompt",
     "--allow-net=127.0.0.1:1,127.0.0.1:2",
-    "--allow-read=/data/a,,b",
+    "--allow-read=/data/a,,b,/certs",
     "--allow-write=/data/a,,b",
     "--allow-env=GRPC_*",
   ]);
