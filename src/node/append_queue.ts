@@ -18,6 +18,8 @@ import type { PeerCounters } from "./status.ts";
 interface PendingAppend {
   readonly id: number;
   readonly startTick: number;
+  /** Whether it installs a snapshot, which may take long. */
+  readonly installs: boolean;
   responses: readonly Message[];
 }
 
@@ -44,9 +46,13 @@ export class AppendQueue {
     return this.#pending.length;
   }
 
-  /** How many ticks the oldest of them has been under way; 0 when there is none. */
+  /**
+   * How many ticks the oldest of them has been under way; 0 when there is none, or when a snapshot is
+   * being installed, which says nothing about the disk.
+   */
   get oldestTicks(): number {
-    return this.#pending.length === 0 ? 0 : this.#ticks - this.#pending[0].startTick;
+    const oldest = this.#pending[0];
+    return oldest === undefined || oldest.installs ? 0 : this.#ticks - oldest.startTick;
   }
 
   /** Counts a tick; returns the deferred hard state as a write when the disk is idle. */
@@ -91,6 +97,10 @@ export class AppendQueue {
         `writes must complete in order: expected ${oldest?.id ?? "none"}, found ${id}`,
       );
     }
+    // What waited behind an installation has only now had the disk's attention.
+    if (oldest.installs) {
+      this.#pending = this.#pending.map((write) => ({ ...write, startTick: this.#ticks }));
+    }
     return oldest.responses;
   }
 
@@ -98,7 +108,8 @@ export class AppendQueue {
     const id = this.#nextId++;
     this.#counters.appends++;
     this.#counters.appendEntries += write.entries?.length ?? 0;
-    this.#pending.push({ id, startTick: this.#ticks, responses });
+    const installs = write.snapshot !== undefined;
+    this.#pending.push({ id, startTick: this.#ticks, installs, responses });
     return { id, write };
   }
 

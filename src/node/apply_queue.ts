@@ -59,6 +59,11 @@ export class ApplyQueue {
     return this.#lastApplied;
   }
 
+  /** Configuration changes up to here have been applied to the core. */
+  get confStateIndex(): number {
+    return this.#confStateIndex;
+  }
+
   /** Takes a `storage-apply` message. */
   push(message: Message): void {
     const { entries, responses } = message;

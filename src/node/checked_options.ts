@@ -25,6 +25,8 @@ export interface CheckedRegion {
 /** The options of a node with every default filled in. */
 export interface CheckedNodeOptions {
   readonly nodeId: number;
+  readonly directory: string | undefined;
+  readonly snapshotSendsMax: number;
   readonly regions: readonly CheckedRegion[];
   readonly tickMs: number;
   readonly requestTimeoutMs: number;
@@ -35,6 +37,7 @@ export interface CheckedNodeOptions {
 
 const TICK_MS_DEFAULT = 100;
 const REQUEST_TIMEOUT_MS_DEFAULT = 5_000;
+const SNAPSHOT_SENDS_MAX_DEFAULT = 2;
 
 /**
  * Checks the options of a node. Those of the core are checked by the core.
@@ -59,8 +62,12 @@ export function checkNodeOptions(options: NodeOptions): CheckedNodeOptions {
   const requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS_DEFAULT;
   checkPositive("tickMs", tickMs);
   checkPositive("requestTimeoutMs", requestTimeoutMs);
+  const snapshotSendsMax = options.snapshotSendsMax ?? SNAPSHOT_SENDS_MAX_DEFAULT;
+  checkPositive("snapshotSendsMax", snapshotSendsMax);
   return {
     nodeId,
+    directory: options.directory,
+    snapshotSendsMax,
     regions: checkRegions(options.regions, nodeId),
     tickMs,
     requestTimeoutMs,

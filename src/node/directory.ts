@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PeerId } from "../raft/mod.ts";
+import { NO_PEER, type PeerId } from "../raft/mod.ts";
 
 /** The nodes of the peers of all regions of a node. */
 export class Directory {
@@ -18,6 +18,18 @@ export class Directory {
       this.#nodes.set(regionId, region);
     }
     region.set(peerId, nodeId);
+  }
+
+  /** Notes where a peer's message came from, when its node is not known. */
+  learn(regionId: number, peerId: PeerId, nodeId: number): void {
+    if (peerId !== NO_PEER && this.nodeOf(regionId, peerId) === 0) {
+      this.set(regionId, peerId, nodeId);
+    }
+  }
+
+  /** Forgets where a peer lives. */
+  delete(regionId: number, peerId: PeerId): void {
+    this.#nodes.get(regionId)?.delete(peerId);
   }
 
   /** The node of a peer, or 0 when it is not known. */

@@ -154,6 +154,13 @@ export class RecoveryError extends RaftError {
   }
 }
 
+/** The state of a snapshot that arrives cannot be kept, or is not wanted any more; see `cause`. */
+export class SnapshotSpoolError extends RaftError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("SNAPSHOT_SPOOL", message, options);
+  }
+}
+
 /** A log entry carries an envelope that this version must understand to apply it, and does not. */
 export class EnvelopeError extends RaftError {
   constructor(message: string) {

@@ -65,6 +65,8 @@ export type PeerEvent =
   }
   /** A write is durable. Writes complete in the order in which they were handed out. */
   | { readonly type: "appended"; readonly id: number }
+  /** The state of a snapshot has arrived whole: its message is handled like any other from now on. */
+  | { readonly type: "snapshot-received"; readonly message: Message }
   /** The state machine applied the batch that was handed out. */
   | { readonly type: "applied"; readonly results: readonly unknown[] }
   /** The configuration that was handed out is durable. */
@@ -128,6 +130,8 @@ export interface LeaderState {
 export interface PeerEffects {
   /** Messages to other peers, in order. They may leave at once. */
   readonly messages: Message[];
+  /** Snapshots to stream to other peers, with `streamsSnapshots`; each is answered by `snapshot-sent`. */
+  readonly snapshots: Message[];
   /** Writes, in order. */
   readonly appends: AppendWork[];
   /** The next work for the state machine. */
@@ -155,6 +159,7 @@ export interface PeerEffects {
 export function createPeerEffects(): PeerEffects {
   return {
     messages: [],
+    snapshots: [],
     appends: [],
     apply: undefined,
     appliedBatch: undefined,
@@ -171,6 +176,7 @@ export function createPeerEffects(): PeerEffects {
 export function turnIntoFailure(effects: PeerEffects, failure: RaftError): void {
   effects.failure = failure;
   effects.messages.length = 0;
+  effects.snapshots.length = 0;
   effects.appends.length = 0;
   effects.apply = undefined;
   for (const { proposal } of effects.applied.splice(0)) {

@@ -11,10 +11,16 @@
  * @module
  */
 
+import { join } from "node:path";
 import { setImmediate } from "node:timers";
 import { ConfigError, type Message, type PeerId, RaftError } from "../raft/mod.ts";
 import type { NodeStorage } from "../storage/contract.ts";
-import type { RegionMessage, Transport } from "../transport/contract.ts";
+import type {
+  IncomingSnapshot,
+  RegionMessage,
+  SnapshotSink,
+  Transport,
+} from "../transport/contract.ts";
 import {
   type CheckedNodeOptions,
   type CheckedRegion,
@@ -28,9 +34,14 @@ import { Notifier } from "./notifier.ts";
 import type { NodeOptions, ProposalResult, ReadResult, RequestOptions } from "./options.ts";
 import { Peer } from "./peer.ts";
 import { Random, unpredictableSeed } from "./random.ts";
-import { openRegion, recoverLastApplied } from "./recovery.ts";
+import { finishInstallation, openRegion, recoverLastApplied } from "./recovery.ts";
 import { Region } from "./region.ts";
 import { deadlineOf, LocalProposal, LocalRead, reject, request, resolve } from "./requests.ts";
+import { SnapshotArrivals } from "./snapshots/arrivals.ts";
+import { SnapshotDepartures } from "./snapshots/departures.ts";
+import { FileSpool } from "./snapshots/file_spool.ts";
+import { MemorySpool } from "./snapshots/memory_spool.ts";
+import type { SnapshotSpool } from "./snapshots/spool.ts";
 import type { NodeCounters, NodeStatus } from "./status.ts";
 import { Transfers } from "./transfers.ts";
 
@@ -63,6 +74,9 @@ export class Node implements AsyncDisposable {
   };
   #outbox = new Map<number, RegionMessage[]>();
   readonly #transfers = new Transfers();
+  readonly #spool: SnapshotSpool;
+  readonly #arrivals: SnapshotArrivals;
+  readonly #departures: SnapshotDepartures;
   #turnScheduled = false;
   #stopTicks: () => void = () => {};
   /** Set as soon as the node is ending. */
@@ -75,6 +89,17 @@ export class Node implements AsyncDisposable {
     this.#storage = options.storage;
     this.#transport = options.transport;
     this.#notifier = new Notifier(checked.nodeId, checked.logger, options.observer ?? {});
+    const { directory, snapshotSendsMax, logger } = checked;
+    this.#spool = directory === undefined
+      ? new MemorySpool()
+      : new FileSpool(join(directory, "snapshots"));
+    this.#arrivals = new SnapshotArrivals(this.#spool, logger);
+    this.#departures = new SnapshotDepartures(
+      options.transport,
+      (regionId, peerId) => this.#directory.nodeOf(regionId, peerId),
+      snapshotSendsMax,
+      logger,
+    );
     this.stopped = new Promise((resolve) => this.#reportStopped = resolve);
   }
 
@@ -97,6 +122,7 @@ export class Node implements AsyncDisposable {
     const node = new Node(options, checked);
     try {
       for (const region of checked.regions) await node.#openRegion(region, options);
+      await node.#spool.clean();
       await node.#start();
     } catch (error) {
       await node.#end(undefined);
@@ -165,7 +191,13 @@ export class Node implements AsyncDisposable {
   status(regionId?: number): NodeStatus {
     if (this.#ended !== undefined) throw new StoppedError(false, { cause: this.#ended.error });
     const region = this.#region(regionId);
-    return { ...region.peer.status(), nodeCounters: { ...this.#counters } };
+    return {
+      ...region.peer.status(),
+      departingSnapshots: this.#departures.status(region.regionId),
+      arrivingSnapshot: this.#arrivals.status(region.regionId),
+      installingSnapshot: region.installingIndex,
+      nodeCounters: { ...this.#counters },
+    };
   }
 
   /**
@@ -209,6 +241,7 @@ export class Node implements AsyncDisposable {
   async #openRegion(region: CheckedRegion, options: NodeOptions): Promise<void> {
     const { regionId, peerId, stateMachine, members } = region;
     const storage = await openRegion(this.#storage, region);
+    await finishInstallation(storage, stateMachine, this.#spool, this.#options.logger);
     const lastApplied = recoverLastApplied(storage, stateMachine);
     for (const { peerId, nodeId, address } of members) {
       this.#directory.set(regionId, peerId, nodeId);
@@ -229,6 +262,8 @@ export class Node implements AsyncDisposable {
       checkQuorum: options.checkQuorum,
       forwardProposals: options.forwardProposals,
       repeatDropped: options.repeatDropped,
+      streamsSnapshots: true,
+      stepDownOnRemoval: true,
       limits: options.limits,
       nodeOf: (peer) => this.#directory.nodeOf(regionId, peer),
       logger: this.#options.logger,
@@ -251,9 +286,11 @@ export class Node implements AsyncDisposable {
       unreachable: (nodeId) => this.#unreachable(nodeId),
       snapshotSent: (_nodeId, regionId, peerId, ok) =>
         this.#regions.get(regionId)?.push({ type: "snapshot-sent", peerId, ok }),
+      receiveSnapshot: (fromNodeId, snapshot) => this.#receiveSnapshot(fromNodeId, snapshot),
     });
     this.#stopTicks = this.#options.clock.every(this.#options.tickMs, () => {
       for (const region of this.#regions.values()) region.push({ type: "tick" });
+      this.#departures.tick();
     });
     this.#wake();
   }
@@ -291,7 +328,10 @@ export class Node implements AsyncDisposable {
           `node ${fromNodeId} sent a ${message.type} for peer ${message.to} of region ${regionId}, ` +
             "which this node does not host",
         );
-      } else if (!region.receive(message)) {
+        continue;
+      }
+      this.#directory.learn(regionId, message.from, fromNodeId);
+      if (!region.receive(message)) {
         this.#counters.messagesOverflowed++;
         this.#notifier.warnOnce(
           `overflow ${regionId}`,
@@ -299,6 +339,18 @@ export class Node implements AsyncDisposable {
         );
       }
     }
+  }
+
+  #receiveSnapshot(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
+    const { regionId, message } = snapshot;
+    if (this.#ended !== undefined) return "the node stops";
+    const region = this.#regions.get(regionId);
+    if (region?.peerId !== message.to) {
+      this.#counters.messagesMisrouted++;
+      return `peer ${message.to} of region ${regionId} does not live on node ${this.nodeId}`;
+    }
+    this.#directory.learn(regionId, message.from, fromNodeId);
+    return this.#arrivals.receive(region, fromNodeId, snapshot);
   }
 
   #unreachable(nodeId: number): void {
@@ -393,6 +445,7 @@ export class Node implements AsyncDisposable {
     }
     for (const { read, index } of effects.readable) resolve((read as LocalRead).answer, { index });
     for (const { request, error } of effects.rejected) rejectRequest(request, error);
+    for (const message of effects.snapshots) this.#departures.request(region, message);
     for (const error of effects.refused) this.#notifier.messageRefused(region.peer, error);
     if (effects.appliedBatch !== undefined) {
       this.#notifier.applied(region.peer, effects.appliedBatch);
@@ -417,6 +470,8 @@ export class Node implements AsyncDisposable {
     const now = this.#options.clock.now();
     for (const region of this.#regions.values()) this.#stopRegion(region, error, now);
     this.#transfers.stop(error);
+    this.#departures.stop();
+    this.#arrivals.stop();
     if (error !== undefined) this.#notifier.failed(error);
     await this.#release();
     this.#notifier.stopped(error);

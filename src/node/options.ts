@@ -53,6 +53,13 @@ export interface NodeOptions {
   readonly storage: NodeStorage;
   /** The node's network. The node owns it: it starts it, and closes it when it stops. */
   readonly transport: Transport;
+  /**
+   * A folder of the node, in which `snapshots` is made to keep what arrives until it is installed;
+   * usually that of its database. Without one such states are kept in memory, up to 64 MiB.
+   */
+  readonly directory?: string;
+  /** Most snapshots that are streamed to other nodes at a time; others wait. Default 2. */
+  readonly snapshotSendsMax?: number;
   /** The regions it hosts, at least one. */
   readonly regions: readonly RegionOptions[];
   /** Length of a tick in milliseconds. Default 100. */

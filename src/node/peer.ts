@@ -17,6 +17,7 @@ import {
   type ConfChangeV2,
   createMessage,
   type Logger,
+  type LogStorage,
   type Message,
   NO_PEER,
   type PeerId,
@@ -26,6 +27,7 @@ import {
   type Role,
   SILENT_LOGGER,
   type Snapshot,
+  type SnapshotMetadata,
 } from "../raft/mod.ts";
 import { Admission } from "./admission.ts";
 import { AppendQueue } from "./append_queue.ts";
@@ -45,6 +47,7 @@ import type { PeerOptions } from "./peer_options.ts";
 import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
 import { committedTo } from "./recovery.ts";
+import { describeSnapshot, streamingSnapshots } from "./snapshot_metadata.ts";
 import { createPeerCounters, type PeerCounters, type PeerStatus } from "./status.ts";
 
 /** One replica of one region. */
@@ -59,6 +62,8 @@ export class Peer {
   readonly #core: RawNode;
   readonly #disk: DiskWatch;
   readonly #forwardProposals: boolean;
+  readonly #streamsSnapshots: boolean;
+  readonly #storage: LogStorage;
   readonly #nodeOf: (peerId: PeerId) => number;
   readonly #logger: Logger;
   readonly #proposals: ProposalQueue;
@@ -97,7 +102,12 @@ export class Peer {
       counters,
     });
     this.#reads = new ReadQueue(options.epoch, limits, counters);
-    const storage = committedTo(options.storage, options.lastApplied);
+    this.#streamsSnapshots = options.streamsSnapshots ?? false;
+    const committed = committedTo(options.storage, options.lastApplied);
+    const storage = this.#streamsSnapshots
+      ? streamingSnapshots(committed, () => this.snapshotMetadata(this.lastApplied))
+      : committed;
+    this.#storage = storage;
     this.#appends = new AppendQueue(storage.initialState().hardState, counters);
     this.#applies = new ApplyQueue(
       options.lastApplied,
@@ -120,6 +130,7 @@ export class Peer {
       preVote: options.preVote ?? true,
       checkQuorum: options.checkQuorum ?? true,
       disableProposalForwarding: !this.#forwardProposals,
+      stepDownOnRemoval: options.stepDownOnRemoval ?? false,
       logger: this.#logger,
     });
     this.#basic = this.#core.basicStatus();
@@ -183,6 +194,18 @@ export class Peer {
     this.#reportLeader(effects);
   }
 
+  /**
+   * What a snapshot stands for that holds what the state machine has applied up to `index`, which must
+   * have been handed to it; undefined while that cannot be said: nothing is applied, a configuration
+   * change is on its way into the state machine, or a snapshot is being installed.
+   */
+  snapshotMetadata(index: number): SnapshotMetadata | undefined {
+    if (index === 0 || this.#snapshot !== undefined || index < this.#applies.confStateIndex) {
+      return undefined;
+    }
+    return describeSnapshot(this.#storage, index, this.#core.status().confState);
+  }
+
   /** A full picture of the peer; the progress of its followers on the leader. */
   status(): PeerStatus {
     const status = this.#core.status();
@@ -235,6 +258,9 @@ export class Peer {
         return this.#reads.cancel(event.request, event.reason, effects);
       case "appended":
         return this.#appended(event.id, effects);
+      case "snapshot-received":
+        this.#counters.messagesReceived++;
+        return this.#step(event.message, effects);
       case "applied":
         return this.#applied(event.results, effects);
       case "configuration-saved":
@@ -372,7 +398,8 @@ export class Peer {
 
   #send(message: Message, effects: PeerEffects): void {
     this.#counters.messagesSent++;
-    effects.messages.push(message);
+    if (this.#streamsSnapshots && message.type === "snapshot") effects.snapshots.push(message);
+    else effects.messages.push(message);
   }
 
   /** Delivers what waited for the storage: to the core, or to other peers. */

@@ -46,6 +46,14 @@ export interface PeerOptions {
    * state are refused. Default false.
    */
   readonly installsSnapshots?: boolean;
+  /**
+   * Whether snapshots travel apart from messages: the core is told of one that stands for what is
+   * applied, without data; `PeerEffects.snapshots` says to whom to stream it, and those that arrive
+   * come as `snapshot-received`. Default false: the storage's own snapshot travels as a message.
+   */
+  readonly streamsSnapshots?: boolean;
+  /** Step down when a configuration is applied that leaves this leader out. Default false. */
+  readonly stepDownOnRemoval?: boolean;
   readonly limits?: PeerLimits;
   /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
   readonly nodeOf?: (peerId: PeerId) => number;

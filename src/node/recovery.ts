@@ -8,10 +8,11 @@
  * @module
  */
 
-import { createConfState, type LogStorage, type PeerId } from "../raft/mod.ts";
+import { createConfState, type Logger, type LogStorage, type PeerId } from "../raft/mod.ts";
 import type { NodeStorage, RaftStorage } from "../storage/contract.ts";
-import { RecoveryError } from "./errors.ts";
+import { RecoveryError, StateMachineError } from "./errors.ts";
 import type { Member } from "./options.ts";
+import type { SnapshotSpool } from "./snapshots/spool.ts";
 import type { StateMachine } from "./state_machine.ts";
 
 /** The index of the snapshot that the first members start from. */
@@ -69,6 +70,38 @@ async function enterInitialTerm(storage: RaftStorage): Promise<RaftStorage> {
     await storage.append({ hardState: { ...hardState, currentTerm: INITIAL_TERM } });
   }
   return storage;
+}
+
+/**
+ * Finishes the installation of a snapshot that the end of the process interrupted: the log begins
+ * after it, the state machine is behind, and its state is in the spool.
+ *
+ * @throws StateMachineError when the state machine cannot be restored, SnapshotSpoolError when the
+ *   spool cannot be read.
+ */
+export async function finishInstallation(
+  storage: Pick<RaftStorage, "regionId" | "firstIndex" | "term">,
+  stateMachine: Pick<StateMachine, "lastApplied" | "restore">,
+  spool: SnapshotSpool,
+  logger: Logger,
+): Promise<void> {
+  const index = storage.firstIndex() - 1;
+  if (index === 0 || stateMachine.lastApplied() >= index) return;
+  const spooled = await spool.find(storage.regionId, index);
+  if (spooled === undefined || spooled.term !== storage.term(index)) return;
+  logger.info(
+    `region ${storage.regionId}: installs the snapshot of index ${index}, as it had begun`,
+  );
+  try {
+    await stateMachine.restore(spooled.read(), index);
+  } catch (cause) {
+    throw new StateMachineError(
+      `the state machine of region ${storage.regionId} could not be restored from the snapshot of ` +
+        `index ${index}: ${cause instanceof Error ? cause.message : cause}`,
+      { cause },
+    );
+  }
+  await spooled.remove();
 }
 
 /**

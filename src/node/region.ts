@@ -5,9 +5,9 @@
  * @module
  */
 
-import { type Message, type PeerId, RaftError } from "../raft/mod.ts";
+import { type Message, type PeerId, RaftError, type SnapshotMetadata } from "../raft/mod.ts";
 import type { RaftStorage } from "../storage/contract.ts";
-import { StateMachineError, StorageFailedError } from "./errors.ts";
+import { SnapshotSpoolError, StateMachineError, StorageFailedError } from "./errors.ts";
 import type {
   AppendWork,
   ApplyWork,
@@ -17,6 +17,9 @@ import type {
   ReadRequest,
 } from "./events.ts";
 import type { Peer } from "./peer.ts";
+import type { ArrivalRegion } from "./snapshots/arrivals.ts";
+import type { DepartureRegion } from "./snapshots/departures.ts";
+import type { SpooledSnapshot } from "./snapshots/spool.ts";
 import type { ApplyBatch, StateMachine } from "./state_machine.ts";
 
 /** Most messages that wait for a region's next turn; the newest beyond it are dropped. */
@@ -34,7 +37,7 @@ export interface RegionParts {
 }
 
 /** One region in a node. */
-export class Region {
+export class Region implements ArrivalRegion, DepartureRegion {
   readonly peer: Peer;
   readonly stateMachine: StateMachine;
   readonly #storage: RaftStorage;
@@ -45,6 +48,12 @@ export class Region {
   #proposals: ProposalRequest[] = [];
   #reads: ReadRequest[] = [];
   #applying: Promise<unknown> = Promise.resolve();
+  /** A snapshot whose state has arrived, until its message has been handled. */
+  #received: SpooledSnapshot | undefined;
+  /** One whose message the core took up, by the write that saves it, until it is installed. */
+  #install: { readonly appendId: number; readonly spooled: SpooledSnapshot } | undefined;
+  #installing: Promise<void> = Promise.resolve();
+  #stopped = false;
 
   constructor(parts: RegionParts) {
     this.peer = parts.peer;
@@ -62,9 +71,49 @@ export class Region {
     return this.peer.id;
   }
 
-  /** Resolves when the apply that is under way, if any, has ended. */
+  /** Resolves when the apply and the installation that are under way, if any, have ended. */
   get idle(): Promise<unknown> {
-    return this.#applying;
+    return Promise.allSettled([this.#applying, this.#installing]);
+  }
+
+  get commitIndex(): number {
+    return this.peer.commitIndex;
+  }
+
+  get installing(): boolean {
+    return this.#received !== undefined || this.#install !== undefined;
+  }
+
+  /** The index of the snapshot that is being installed, or 0. */
+  get installingIndex(): number {
+    return (this.#received ?? this.#install?.spooled)?.index ?? 0;
+  }
+
+  leadsIn(term: number): boolean {
+    return this.peer.state === "leader" && this.peer.term === term;
+  }
+
+  hasPeer(peerId: PeerId): boolean {
+    return this.peer.status().progress?.has(peerId) ?? false;
+  }
+
+  sent(peerId: PeerId, ok: boolean): void {
+    this.push({ type: "snapshot-sent", peerId, ok });
+  }
+
+  answer(message: Message): void {
+    this.push({ type: "messages", messages: [message] });
+  }
+
+  install(message: Message, spooled: SpooledSnapshot): void {
+    this.#received = spooled;
+    this.push({ type: "snapshot-received", message });
+  }
+
+  openSnapshot(): { metadata: SnapshotMetadata; chunks: AsyncIterable<Uint8Array> } | undefined {
+    if (this.installing || this.#stopped) return undefined;
+    const metadata = this.peer.snapshotMetadata(this.stateMachine.lastApplied());
+    return metadata && { metadata, chunks: this.stateMachine.snapshot() };
   }
 
   /** Whether anything waits for a turn. */
@@ -118,11 +167,26 @@ export class Region {
       events.push({ type: "reads", reads: this.#reads });
       this.#reads = [];
     }
-    return this.peer.handle(orderCancels(events), now);
+    const received = this.#received;
+    const effects = this.peer.handle(orderCancels(events), now);
+    if (received !== undefined) this.#settleReceived(received, effects);
+    return effects;
+  }
+
+  /** The core installs a snapshot that arrived, or has no use for it by now. */
+  #settleReceived(spooled: SpooledSnapshot, effects: PeerEffects): void {
+    this.#received = undefined;
+    const work = effects.appends.find(({ write }) =>
+      write.snapshot?.metadata.index === spooled.index &&
+      write.snapshot.metadata.term === spooled.term
+    );
+    if (work === undefined) void spooled.remove();
+    else this.#install = { appendId: work.id, spooled };
   }
 
   /** Ends the peer: whatever callers wait for is rejected. */
   stop(cause: RaftError | undefined, now: number): PeerEffects {
+    this.#stopped = true;
     this.#events = [];
     this.#messages = [];
     const asked: PeerEvent[] = [
@@ -138,7 +202,49 @@ export class Region {
   /** Starts a write; its completion comes back as an event. */
   append(work: AppendWork): void {
     const done: PeerEvent = { type: "appended", id: work.id };
-    this.#write(() => this.#storage.append(work.write), done);
+    if (this.#install?.appendId === work.id) {
+      const { spooled } = this.#install;
+      this.#installing = this.#installSnapshot(work, spooled);
+      this.#installing.then(() => {
+        this.#install = undefined;
+        this.push(done);
+        void spooled.remove();
+      }, () => {});
+      return;
+    }
+    // What is written after a snapshot counts once that is installed.
+    const before = this.#install === undefined ? undefined : this.#installing;
+    this.#write(() => {
+      const written = this.#storage.append(work.write);
+      return before === undefined ? written : written.then(() => before);
+    }, done);
+  }
+
+  /**
+   * Saves the snapshot in the log first: if the process ends before the state machine is restored, the
+   * next start finds the machine behind the log, and the state in the spool.
+   */
+  async #installSnapshot(work: AppendWork, spooled: SpooledSnapshot): Promise<void> {
+    try {
+      await this.#storage.append(work.write);
+    } catch (error) {
+      this.#storageFailed(error);
+      throw error;
+    }
+    await this.#applying;
+    try {
+      await this.stateMachine.restore(this.#untilStopped(spooled), spooled.index);
+    } catch (error) {
+      if (!this.#stopped) this.#stateMachineFailed(error);
+      throw error;
+    }
+  }
+
+  async *#untilStopped(spooled: SpooledSnapshot): AsyncIterable<Uint8Array> {
+    for await (const chunk of spooled.read()) {
+      if (this.#stopped) throw new SnapshotSpoolError("the node stops");
+      yield chunk;
+    }
   }
 
   /** Starts work of the state machine; its completion comes back as an event. */

@@ -49,7 +49,11 @@ export interface StateMachine<Result = unknown> {
   durableIndex(): number;
   /** The node's own state, as the applied batches left it. */
   nodeState(): ReadonlyMap<string, Uint8Array>;
-  /** The whole state as of `lastApplied()`, the node's own included, as a stream of chunks of any size. */
+  /**
+   * The whole state as of `lastApplied()` at the call, the node's own included, as a stream of chunks
+   * of any size, which must not change afterwards. It is read while batches are applied, and closed
+   * (`return`) when it is not wanted any more.
+   */
   snapshot(): AsyncIterable<Uint8Array>;
   /**
    * Replaces the whole state by what `snapshot()` of another member produced, durable when it

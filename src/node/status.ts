@@ -114,7 +114,37 @@ export interface NodeCounters {
   messagesUndeliverable: number;
 }
 
+/** A snapshot on its way to another node. */
+export interface DepartingSnapshotStatus {
+  /** Who it is for, and the node that peer lives on. */
+  readonly peerId: PeerId;
+  readonly nodeId: number;
+  /** What it stands for. */
+  readonly index: number;
+  /** Whether it waits for its turn. */
+  readonly waiting: boolean;
+  /** Bytes of its state that are known to have arrived. */
+  readonly storedBytes: number;
+  /** How often its connection broke and it went on over another. */
+  readonly resumptions: number;
+}
+
+/** A snapshot on its way to this node. */
+export interface ArrivingSnapshotStatus {
+  readonly fromNodeId: number;
+  /** What it stands for. */
+  readonly index: number;
+  /** Bytes of its state that have arrived. */
+  readonly receivedBytes: number;
+}
+
 /** The state of a node's replica of one region, with the counters of the node. */
 export interface NodeStatus extends PeerStatus {
+  /** Snapshots on their way to other nodes. */
+  readonly departingSnapshots: readonly DepartingSnapshotStatus[];
+  /** The snapshot on its way to this node. */
+  readonly arrivingSnapshot: ArrivingSnapshotStatus | undefined;
+  /** The index of the snapshot that is being installed, or 0. */
+  readonly installingSnapshot: number;
   readonly nodeCounters: Readonly<NodeCounters>;
 }

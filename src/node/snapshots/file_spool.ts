@@ -1,0 +1,308 @@
+/**
+ * The spool in files: `<directory>/region-<id>-<index>-<serial>.snapshot` once sealed, with another ending
+ * before. A file is the state as it came, and a footer that only `seal` writes:
+ *
+ * | bytes | what |
+ * |---|---|
+ * | 8 | `flrspool` |
+ * | 8 | region (integers little-endian) |
+ * | 8 | index |
+ * | 8 | term |
+ * | 8 | bytes of the state |
+ * | 4 | CRC-32 of the state |
+ * | 4 | CRC-32 of the footer before |
+ *
+ * @module
+ */
+
+import { closeSync, fsyncSync, openSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import type { SnapshotMetadata } from "../../raft/mod.ts";
+import { SnapshotSpoolError } from "../errors.ts";
+import type { SnapshotSpool, SpooledSnapshot, SpoolWriter } from "./spool.ts";
+
+const MAGIC = new TextEncoder().encode("flrspool");
+const FOOTER_BYTES = 48;
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Bytes after which what was written is synced: so that the sync at the end, and those of the log
+ * beside it, find little to do.
+ */
+const SYNC_BYTES = 8 * 1024 * 1024;
+
+const SEALED = ".snapshot";
+const ARRIVING = ".arriving";
+
+/** Keeps snapshots in files of one directory, which it makes when it is needed. */
+export class FileSpool implements SnapshotSpool {
+  readonly #directory: string;
+  #serial = 0;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async create(regionId: number, metadata: SnapshotMetadata): Promise<SpoolWriter> {
+    const { index, term } = metadata;
+    // No two snapshots share a name: one that was superseded may still be finishing.
+    const path = join(this.#directory, `region-${regionId}-${index}-${++this.#serial}`);
+    const what = `Cannot keep the snapshot of index ${index} of region ${regionId}`;
+    try {
+      await mkdir(this.#directory, { recursive: true });
+      const handle = await open(path + ARRIVING, "w");
+      return new FileSpoolWriter(handle, path, { regionId, index, term });
+    } catch (cause) {
+      throw new SnapshotSpoolError(`${what}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async find(regionId: number, index: number): Promise<SpooledSnapshot | undefined> {
+    for (const name of await this.#names()) {
+      if (!name.startsWith(`region-${regionId}-${index}-`) || !name.endsWith(SEALED)) continue;
+      const path = join(this.#directory, name);
+      const footer = await footerOf(path);
+      if (footer?.regionId === regionId && footer.index === index) {
+        return new FileSnapshot(path, footer);
+      }
+    }
+    return undefined;
+  }
+
+  async clean(): Promise<void> {
+    for (const name of await this.#names()) await removeQuietly(join(this.#directory, name));
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      const names = await readdir(this.#directory);
+      return names.filter((name) => /^region-\d+-\d+-\d+\.(snapshot|arriving)$/.test(name));
+    } catch (cause) {
+      if ((cause as { code?: string }).code === "ENOENT") return [];
+      throw new SnapshotSpoolError(`Cannot list ${this.#directory}: ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+}
+
+/** What the footer of a file says. */
+interface Footer {
+  readonly regionId: number;
+  readonly index: number;
+  readonly term: number;
+  readonly bytes: number;
+  readonly checksum: number;
+}
+
+class FileSpoolWriter implements SpoolWriter {
+  readonly #handle: FileHandle;
+  readonly #path: string;
+  readonly #identity: Pick<Footer, "regionId" | "index" | "term">;
+  #bytes = 0;
+  #unsyncedBytes = 0;
+  #checksum = 0;
+  #open = true;
+
+  /** @param path of the file, without its ending. */
+  constructor(
+    handle: FileHandle,
+    path: string,
+    identity: Pick<Footer, "regionId" | "index" | "term">,
+  ) {
+    this.#handle = handle;
+    this.#path = path;
+    this.#identity = identity;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#guard(async () => {
+      await writeAll(this.#handle, bytes, this.#bytes);
+      this.#checksum = crc32(bytes, this.#checksum);
+      this.#bytes += bytes.length;
+      this.#unsyncedBytes += bytes.length;
+      if (this.#unsyncedBytes < SYNC_BYTES) return;
+      this.#unsyncedBytes = 0;
+      await this.#handle.datasync();
+    });
+  }
+
+  async seal(): Promise<SpooledSnapshot> {
+    const footer = { ...this.#identity, bytes: this.#bytes, checksum: this.#checksum };
+    await this.#guard(async () => {
+      await writeAll(this.#handle, encodeFooter(footer), this.#bytes);
+      await this.#handle.sync();
+      this.#open = false;
+      await this.#handle.close();
+      await rename(this.#path + ARRIVING, this.#path + SEALED);
+      syncDirectoryOf(this.#path);
+    });
+    return new FileSnapshot(this.#path + SEALED, footer);
+  }
+
+  async discard(): Promise<void> {
+    try {
+      if (this.#open) await this.#handle.close();
+    } catch {
+      // The file goes either way.
+    }
+    this.#open = false;
+    await removeQuietly(this.#path + ARRIVING);
+  }
+
+  async #guard(action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (cause) {
+      throw new SnapshotSpoolError(
+        `Cannot write ${this.#path}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+}
+
+class FileSnapshot implements SpooledSnapshot {
+  readonly regionId: number;
+  readonly index: number;
+  readonly term: number;
+  readonly bytes: number;
+  readonly #path: string;
+  readonly #checksum: number;
+
+  constructor(path: string, footer: Footer) {
+    this.regionId = footer.regionId;
+    this.index = footer.index;
+    this.term = footer.term;
+    this.bytes = footer.bytes;
+    this.#path = path;
+    this.#checksum = footer.checksum;
+  }
+
+  async *read(): AsyncIterable<Uint8Array> {
+    let handle: FileHandle;
+    try {
+      handle = await open(this.#path, "r");
+    } catch (cause) {
+      throw new SnapshotSpoolError(`Cannot open ${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+    try {
+      let checksum = 0;
+      for (let position = 0; position < this.bytes;) {
+        const chunk = new Uint8Array(Math.min(READ_BYTES, this.bytes - position));
+        await this.#fill(handle, chunk, position);
+        checksum = crc32(chunk, checksum);
+        position += chunk.length;
+        if (position === this.bytes && checksum !== this.#checksum) {
+          throw new SnapshotSpoolError(`Cannot read ${this.#path} as its checksum does not hold`);
+        }
+        yield chunk;
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async remove(): Promise<void> {
+    await removeQuietly(this.#path);
+  }
+
+  async #fill(handle: FileHandle, into: Uint8Array, position: number): Promise<void> {
+    try {
+      if (await readAll(handle, into, position)) return;
+    } catch (cause) {
+      throw new SnapshotSpoolError(`Cannot read ${this.#path}: ${messageOf(cause)}`, { cause });
+    }
+    throw new SnapshotSpoolError(`Cannot read ${this.#path} as it is cut short`);
+  }
+}
+
+function encodeFooter(footer: Footer): Uint8Array {
+  const bytes = new Uint8Array(FOOTER_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setBigUint64(8, BigInt(footer.regionId), true);
+  view.setBigUint64(16, BigInt(footer.index), true);
+  view.setBigUint64(24, BigInt(footer.term), true);
+  view.setBigUint64(32, BigInt(footer.bytes), true);
+  view.setUint32(40, footer.checksum, true);
+  view.setUint32(44, crc32(bytes.subarray(0, 44)), true);
+  return bytes;
+}
+
+async function footerOf(path: string): Promise<Footer | undefined> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, "r");
+    return await readFooter(handle);
+  } catch (cause) {
+    throw new SnapshotSpoolError(`Cannot read ${path}: ${messageOf(cause)}`, { cause });
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** The footer of a file; undefined when it has none that is sound. */
+async function readFooter(handle: FileHandle): Promise<Footer | undefined> {
+  const { size } = await handle.stat();
+  const bytes = new Uint8Array(FOOTER_BYTES);
+  const stateBytes = size - FOOTER_BYTES;
+  if (stateBytes < 0 || !(await readAll(handle, bytes, stateBytes))) return undefined;
+  const view = new DataView(bytes.buffer);
+  const sound = MAGIC.every((byte, at) => bytes[at] === byte) &&
+    view.getUint32(44, true) === crc32(bytes.subarray(0, 44)) &&
+    Number(view.getBigUint64(32, true)) === stateBytes;
+  if (!sound) return undefined;
+  return {
+    regionId: Number(view.getBigUint64(8, true)),
+    index: Number(view.getBigUint64(16, true)),
+    term: Number(view.getBigUint64(24, true)),
+    bytes: stateBytes,
+    checksum: view.getUint32(40, true),
+  };
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let start = 0; start < bytes.length;) {
+    const { bytesWritten } = await handle.write(
+      bytes,
+      start,
+      bytes.length - start,
+      position + start,
+    );
+    start += bytesWritten;
+  }
+}
+
+/** Fills `into`; false when the file ends before. */
+async function readAll(handle: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
+  for (let start = 0; start < into.length;) {
+    const { bytesRead } = await handle.read(into, start, into.length - start, position + start);
+    if (bytesRead === 0) return false;
+    start += bytesRead;
+  }
+  return true;
+}
+
+function syncDirectoryOf(path: string): void {
+  const handle = openSync(join(path, ".."), "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+async function removeQuietly(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+  } catch {
+    // It is removed at the next start.
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
