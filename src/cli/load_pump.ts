@@ -101,6 +101,7 @@ class LoadPump {
     try {
       const result = await this.records.next();
       if (result.done !== true) return result.value;
+      if (this.options.signal.aborted) this.stop("it was interrupted");
     } catch (error) {
       this.inputError ??= error;
     }

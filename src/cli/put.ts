@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { Command, Invocation } from "./command.ts";
 import { CALL_OPTIONS, withClient } from "./endpoints.ts";
-import { EXIT_CODE, UsageError } from "./errors.ts";
+import { CommandFailedError, EXIT_CODE, UsageError } from "./errors.ts";
 import { jsonBytes } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -55,5 +55,7 @@ async function runPut(invocation: Invocation, terminal: Terminal): Promise<numbe
 async function readAll(terminal: Terminal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of terminal.input()) chunks.push(chunk);
+  // What was read may be a part only.
+  if (terminal.signal.aborted) throw new CommandFailedError("interrupted. Nothing was written.");
   return Buffer.concat(chunks);
 }

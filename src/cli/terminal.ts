@@ -17,7 +17,7 @@ export interface Terminal {
   error(text: string): void;
   /** Whether standard error is a terminal, on which a line can be rewritten. */
   readonly errorIsTerminal: boolean;
-  /** The bytes of standard input. */
+  /** The bytes of standard input; they end early when `signal` is aborted. */
   input(): AsyncIterable<Uint8Array>;
   /** Aborted when the user asks the command to end: SIGINT (Ctrl-C) or SIGTERM. */
   readonly signal: AbortSignal;
@@ -36,9 +36,27 @@ export function processTerminal(): Terminal {
     outBytes: (bytes) => void process.stdout.write(bytes),
     error: (text) => void process.stderr.write(text),
     errorIsTerminal: process.stderr.isTTY === true,
-    input: () => process.stdin,
+    input: () => untilAborted(process.stdin, controller.signal),
     signal: controller.signal,
   };
+}
+
+/** What `input` yields until it ends or `signal` is aborted, also while a read waits. */
+export async function* untilAborted(
+  input: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  const aborted = new Promise<{ done: true }>((resolve) => {
+    if (signal.aborted) resolve({ done: true });
+    else signal.addEventListener("abort", () => resolve({ done: true }), { once: true });
+  });
+  const chunks = input[Symbol.asyncIterator]();
+  for (;;) {
+    // A read that waits for a terminal cannot be called back: it is left to the end of the process.
+    const next = await Promise.race([chunks.next(), aborted]);
+    if (next.done === true) return;
+    yield next.value;
+  }
 }
 
 /** Waits until what was written to the standard streams has left the process. */

@@ -114,6 +114,16 @@ test("the user's wish to end stops the load", async () => {
   assert.equal(state.stoppedBecause, "it was interrupted");
 });
 
+test("an input that the user's wish cut short does not pass for a whole one", async () => {
+  const controller = new AbortController();
+  async function* cut() {
+    yield* recordsOf(["a"]);
+    controller.abort();
+  }
+  const { state } = await pump(cut(), () => Promise.resolve(), { signal: controller.signal });
+  assert.equal(state.stoppedBecause, "it was interrupted");
+});
+
 test("an input that cannot be read ends the load after the writes under way", async () => {
   async function* broken() {
     yield* recordsOf(["a", "b"]);
