@@ -55,6 +55,8 @@ test("the lockfiles name the pinned versions and no download address", () => {
   const all = { ...packageJson.dependencies, ...packageJson.devDependencies };
   for (const [name, version] of Object.entries(all)) {
     assert.equal(locked[`node_modules/${name}`]?.version, version, `${name} in package-lock.json`);
-    assert.equal(specifiers[`npm:${name}@${version}`], version, `${name} in deno.lock`);
+    // What follows an underscore are the versions of its peer dependencies.
+    const [resolved] = (specifiers[`npm:${name}@${version}`] ?? "").split("_");
+    assert.equal(resolved, version, `${name} in deno.lock`);
   }
 });

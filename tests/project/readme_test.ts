@@ -18,7 +18,7 @@ test("the snippets of the README are the examples, to the letter", () => {
 
 test("every flaredb command line in the README names a command and options that exist", () => {
   // Not the first line that `flaredb dev` prints: "flaredb on Deno …".
-  const lines = [...readme.matchAll(/(?:task |`|^)flaredb (?!on )(\w+)([^`\n]*)/gm)];
+  const lines = [...readme.matchAll(/(?:task |`|^)flaredb (?!on )(\w+)((?:\\\n|[^`\n])*)/gm)];
   assert.ok(lines.length > 0);
   for (const [line, name, rest] of lines) {
     const command = COMMANDS.find((one) => one.name === name);
