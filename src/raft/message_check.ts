@@ -158,7 +158,9 @@ function checkProposal(entries: readonly RaftLogEntry[]): string | undefined {
 /** The host's own reports: it cannot know a later term, nor have stored a snapshot never taken up. */
 function checkStored(raft: Raft, { term, snapshot }: Message): string | undefined {
   if (term > raft.term) return `term ${term} is beyond ${raft.term}`;
-  if (snapshot === undefined || snapshot.metadata.index <= raft.log.committed) return undefined;
+  if (snapshot === undefined) return undefined;
+  const wrong = checkNumber("snapshot index", snapshot.metadata.index);
+  if (wrong !== undefined || snapshot.metadata.index <= raft.log.committed) return wrong;
   return `snapshot ${snapshot.metadata.index} was never handed out`;
 }
 
@@ -166,6 +168,8 @@ function checkStored(raft: Raft, { term, snapshot }: Message): string | undefine
 function checkApplied(raft: Raft, { term, entries }: Message): string | undefined {
   if (term > raft.term) return `term ${term} is beyond ${raft.term}`;
   const last = entries[entries.length - 1];
-  if (last === undefined || last.index <= raft.log.applying) return undefined;
+  if (last === undefined) return undefined;
+  const wrong = checkNumber("entry index", last.index);
+  if (wrong !== undefined || last.index <= raft.log.applying) return wrong;
   return `entry ${last.index} was never handed out`;
 }

@@ -7,10 +7,13 @@
 
 import type { RaftLogEntry } from "./types.ts";
 
+const VARINT_BYTES_MAX = 10;
+
 /** The number of bytes of `value` as a protobuf varint, for an integer from 0 to 2^53-1. */
 export function varintSize(value: number): number {
   let size = 1;
-  while (value >= 128) {
+  // No number needs more bytes; a value that is none must not keep this from ending.
+  while (value >= 128 && size < VARINT_BYTES_MAX) {
     value = Math.floor(value / 128);
     size++;
   }
