@@ -22,6 +22,9 @@ import { MemoryStorage } from "../../src/storage/mod.ts";
 import { InvariantViolation } from "./invariants.ts";
 import type { Random } from "./random.ts";
 
+/** Most answers of the storage that are remembered. */
+const ANSWERS_MAX = 20;
+
 /** The options that vary from world to world. */
 export type ReplicaOptions = Omit<Config, "id" | "storage" | "random">;
 
@@ -37,6 +40,8 @@ export class Replica {
   /** With asynchronous writes: what the storage threads have still to do. */
   #appends: Message[] = [];
   #applies: Message[] = [];
+  /** The latest answers of the storage threads, to be forged from. */
+  readonly answers: Message[] = [];
   /** With synchronous writes: a Ready was carried out and not concluded yet. */
   #mustAdvance = false;
 
@@ -131,8 +136,13 @@ export class Replica {
 
   #respond(message: Message, out: Message[]): void {
     for (const response of message.responses ?? []) {
-      if (response.to === this.id) this.node.step(response);
-      else out.push(response);
+      if (response.to !== this.id) {
+        out.push(response);
+        continue;
+      }
+      this.answers.push(response);
+      if (this.answers.length > ANSWERS_MAX) this.answers.shift();
+      this.node.step(response);
     }
   }
 

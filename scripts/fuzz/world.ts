@@ -108,8 +108,9 @@ export class World {
   }
 
   #forge(replica: Replica): number {
-    if (this.#traffic.length === 0) return 0;
-    const message = mutate(this.#random, this.#random.pick(this.#traffic), this.#ids);
+    const pool = this.#random.oneIn(8) ? replica.answers : this.#traffic;
+    if (pool.length === 0) return 0;
+    const message = mutate(this.#random, this.#random.pick(pool), this.#ids);
     return this.#throw(replica, message);
   }
 
@@ -146,7 +147,7 @@ export class World {
       else if (choice === 94) node.transferLeader(peer);
       else if (choice === 95) this.#report(replica, peer);
       else if (choice === 96) this.#rare(replica, peer);
-      else if (choice === 97) node.campaign();
+      else if (choice === 97) this.#random.oneIn(2) ? node.campaign() : this.#rare(replica, peer);
       else if (choice === 98) replica.compact();
       else node.reportSnapshot(peer, this.#random.oneIn(2) ? "finish" : "failure");
     } catch (error) {

@@ -283,22 +283,12 @@ export const MEMBERSHIP_RULES: readonly Rule[] = [
       "this.#unconfirmed.splice(0, confirmed - this.#confirmed)",
       "this.#unconfirmed.splice(0)",
     ],
-    [
-      "takes bytes that are too few for a position",
-      "if (bytes.length < POSITION_BYTES) return undefined;",
-      "",
-    ],
   ]),
   ...rulesOf("raft.ts", [
     [
       "serves reads of an earlier term",
-      "this.readOnly = new ReadOnly();\n    this.postponedReads = [];",
-      "this.postponedReads = [];",
-    ],
-    [
-      "serves postponed reads of an earlier term",
-      "this.readOnly = new ReadOnly();\n    this.postponedReads = [];",
-      "this.readOnly = new ReadOnly();",
+      "this.uncommittedSize = 0;\n    this.readOnly = new ReadOnly();",
+      "this.uncommittedSize = 0;",
     ],
   ]),
   ...rulesOf("message_check.ts", [
@@ -329,8 +319,13 @@ export const MEMBERSHIP_RULES: readonly Rule[] = [
     ],
     [
       "takes a message without a term",
-      "return checkTerm(message);\n}\n\n/** Only",
-      "return undefined;\n}\n\n/** Only",
+      'return message.term === 0 ? "the term is missing" : undefined;',
+      "return undefined;",
+    ],
+    [
+      "does not check an acknowledgement without a term",
+      "message.term === raft.term || message.term === 0",
+      "message.term === raft.term",
     ],
     [
       "takes a term after which no election is possible",
@@ -339,8 +334,8 @@ export const MEMBERSHIP_RULES: readonly Rule[] = [
     ],
     [
       "takes an answer of the storage to what was not asked",
-      "if (last === undefined || last.index <= raft.log.applying) return undefined;",
-      "if (last === undefined || last.index <= raft.log.committed) return undefined;",
+      "if (wrong !== undefined || last.index <= raft.log.applying) return wrong;",
+      "if (wrong !== undefined || last.index <= raft.log.committed) return wrong;",
     ],
     [
       "takes a number that is none",
@@ -376,9 +371,9 @@ export const MEMBERSHIP_RULES: readonly Rule[] = [
       "",
     ],
     [
-      "reports no change of the hard state",
-      "if (write.hardState !== undefined) this.#hardState = write.hardState;",
-      "this.#hardState = raft.hardState();",
+      "does not see that its commit index is to be saved",
+      "raft.log.committed === saved.commitIndex",
+      "saved.commitIndex >= 0",
     ],
     [
       "asks for a snapshot of a term whose entries it lacks",

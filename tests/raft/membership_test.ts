@@ -249,6 +249,21 @@ test("a joint configuration is left by the leader's entry once it is applied, no
   assert.deepEqual(leader.node.status().confState, createConfState({ voters: [1, 2, 4] }));
 });
 
+test("while the leaving is under way it is not proposed again", () => {
+  const leader = makeLeader(single());
+  leader.step(message("append-response", { index: 1, term: 1 }));
+  leader.drive();
+  leader.node.proposeConfChange(changes("auto", ["add-node", 4], ["remove-node", 3]));
+  leader.node.propose(bytes("x"));
+  leader.drive();
+  leader.step(message("append-response", { index: 2, term: 1 }));
+  leader.drive();
+  assert.deepEqual(types(leader, 2), ["conf-change-v2", "normal", "conf-change-v2"]);
+  leader.step(message("append-response", { index: 3, term: 1 }));
+  leader.drive();
+  assert.deepEqual([leader.node.basicStatus().applied, leader.lastIndex], [3, 4]);
+});
+
 test("a joint configuration whose leader died is left by the next one", () => {
   const network = Network.with({ voters: [1, 2, 3], learners: [4] });
   network.elect(1);

@@ -273,8 +273,31 @@ test("the storage threads cannot have done what they were not given", () => {
   assertRefused(follower(), stored({ snapshot: snapshot(3, 2) }), "MESSAGE_REFUSED", /handed out/);
   const entries = [createEntry({ index: 3, term: 2 })];
   assertRefused(follower(), applied({ entries }), "MESSAGE_REFUSED", /entry 3 was never handed/);
+  const half = snapshot(0.5, 2);
+  assertRefused(follower(), stored({ snapshot: half }), "MESSAGE_REFUSED", /snapshot index must/);
+  const odd = [createEntry({ index: 1.5, term: 2 })];
+  assertRefused(follower(), applied({ entries: odd }), "MESSAGE_REFUSED", /entry index must be/);
   assertRefusedByAll(stored({ term: 9 }), "MESSAGE_REFUSED", /term 9 is beyond/);
   assertRefusedByAll(applied({ term: 9 }), "MESSAGE_REFUSED", /term 9 is beyond/);
+});
+
+test("entries count as applied only once they were handed out to be applied", () => {
+  const member = single({ asyncStorageWrites: true, maxCommittedSizePerReady: 1 });
+  const log = [1, 2, 3].map((index) => createEntry({ index, term: 2 }));
+  member.step(message("append", { term: 3, entries: log, commit: 3 }));
+  member.holdStorage = true;
+  member.drive();
+  member.workAppend();
+  member.drive();
+  // Entry 1 is being applied; 2 and 3 are committed and wait.
+  const early = message("storage-apply-response", { from: APPLY_THREAD, entries: log.slice(0, 2) });
+  assertRefused(member, early, "MESSAGE_REFUSED", /entry 2 was never handed out/);
+});
+
+test("a number of a wrong kind in an answer of the storage does not keep it from ending", () => {
+  const entries = [createEntry({ index: 1, term: Infinity })];
+  const what = message("storage-apply-response", { from: APPLY_THREAD, entries });
+  assert.equal(follower().step(what), undefined);
 });
 
 test("late and repeated answers of the storage threads are harmless", () => {

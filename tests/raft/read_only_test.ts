@@ -252,6 +252,18 @@ test("the only voter serves reads alone, but only once its term has committed", 
   assert.deepEqual(member.readStates, [{ index: 1, context: bytes("r") }]);
 });
 
+test("the only incoming voter of a joint configuration does not serve reads alone", () => {
+  const fields = { voters: [1], votersOutgoing: [1, 2, 3], autoLeave: false };
+  const leader = makeLeader(single({}, fields));
+  leader.step(message("append-response", { from: 2, index: 1, term: 1 }));
+  leader.drive();
+  leader.node.readIndex(bytes("r"));
+  const [beat] = leader.drive();
+  assert.deepEqual(leader.readStates, []);
+  echo(leader, 2, beat.context);
+  assert.deepEqual(readNames(leader), ["r"]);
+});
+
 test("a leader that was removed does not answer for the one voter that is left", () => {
   const network = Network.of(2);
   network.elect(1);
