@@ -17,7 +17,7 @@ import { ECHO } from "./probe/echo.ts";
 import { PROJECT_ROOT } from "./project_files.ts";
 
 const SERVER = join(PROJECT_ROOT, "scripts/probe/server.ts");
-const CLIENTS = 2;
+const CLIENTS = 3;
 const CALLS = 4_000;
 const IN_FLIGHT = 64;
 const DEADLINE_MS = 120_000;
