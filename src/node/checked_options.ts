@@ -6,6 +6,7 @@
 
 import { ConfigError, type Logger, type PeerId, SILENT_LOGGER } from "../raft/mod.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import { checkCompaction, type CheckedCompaction } from "./compaction.ts";
 import type { Member, NodeOptions, RegionOptions } from "./options.ts";
 import { unpredictableSeed } from "./random.ts";
 import type { StateMachine } from "./state_machine.ts";
@@ -27,6 +28,7 @@ export interface CheckedNodeOptions {
   readonly nodeId: number;
   readonly directory: string | undefined;
   readonly snapshotSendsMax: number;
+  readonly compaction: CheckedCompaction;
   readonly regions: readonly CheckedRegion[];
   readonly tickMs: number;
   readonly requestTimeoutMs: number;
@@ -68,6 +70,7 @@ export function checkNodeOptions(options: NodeOptions): CheckedNodeOptions {
     nodeId,
     directory: options.directory,
     snapshotSendsMax,
+    compaction: checkCompaction(options.compaction),
     regions: checkRegions(options.regions, nodeId),
     tickMs,
     requestTimeoutMs,

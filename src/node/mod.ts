@@ -36,6 +36,7 @@
  */
 
 export * from "./clock.ts";
+export type { CompactionOptions } from "./compaction.ts";
 export * from "./errors.ts";
 export * from "./events.ts";
 export { EPOCH_BOUND } from "./envelope.ts";

@@ -274,6 +274,8 @@ export class Node implements AsyncDisposable {
         peer,
         storage,
         stateMachine,
+        compaction: this.#options.compaction,
+        logger: this.#options.logger,
         wake: () => this.#wake(),
         fail: (error) => void this.#end(error),
       }),
@@ -289,7 +291,9 @@ export class Node implements AsyncDisposable {
       receiveSnapshot: (fromNodeId, snapshot) => this.#receiveSnapshot(fromNodeId, snapshot),
     });
     this.#stopTicks = this.#options.clock.every(this.#options.tickMs, () => {
-      for (const region of this.#regions.values()) region.push({ type: "tick" });
+      for (const region of this.#regions.values()) {
+        region.tick(this.#departures.lowestIndex(region.regionId));
+      }
       this.#departures.tick();
     });
     this.#wake();

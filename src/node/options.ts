@@ -8,6 +8,7 @@ import type { Logger, PeerId } from "../raft/mod.ts";
 import type { NodeStorage } from "../storage/contract.ts";
 import type { Transport } from "../transport/contract.ts";
 import type { Clock } from "./clock.ts";
+import type { CompactionOptions } from "./compaction.ts";
 import type { PeerLimits } from "./limits.ts";
 import type { Observer } from "./observer.ts";
 import type { StateMachine } from "./state_machine.ts";
@@ -81,6 +82,8 @@ export interface NodeOptions {
   readonly repeatDropped?: boolean;
   /** How long a proposal or a read may take unless the call says otherwise, in milliseconds. Default 5,000. */
   readonly requestTimeoutMs?: number;
+  /** When the logs are compacted, and what is kept. */
+  readonly compaction?: CompactionOptions;
   /** How much may wait, and how batches are cut. */
   readonly limits?: PeerLimits;
   /** Where to log. Default: nowhere. */

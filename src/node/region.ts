@@ -5,8 +5,16 @@
  * @module
  */
 
-import { type Message, type PeerId, RaftError, type SnapshotMetadata } from "../raft/mod.ts";
+import {
+  type Logger,
+  type Message,
+  type PeerId,
+  RaftError,
+  type SnapshotMetadata,
+} from "../raft/mod.ts";
 import type { RaftStorage } from "../storage/contract.ts";
+import type { CheckedCompaction } from "./compaction.ts";
+import { Compactor } from "./compactor.ts";
 import { SnapshotSpoolError, StateMachineError, StorageFailedError } from "./errors.ts";
 import type {
   AppendWork,
@@ -30,6 +38,8 @@ export interface RegionParts {
   readonly peer: Peer;
   readonly storage: RaftStorage;
   readonly stateMachine: StateMachine;
+  readonly compaction: CheckedCompaction;
+  readonly logger: Logger;
   /** Something waits: a turn must come. */
   readonly wake: () => void;
   /** The storage or the state machine failed. */
@@ -41,6 +51,7 @@ export class Region implements ArrivalRegion, DepartureRegion {
   readonly peer: Peer;
   readonly stateMachine: StateMachine;
   readonly #storage: RaftStorage;
+  readonly #compactor: Compactor;
   readonly #wake: () => void;
   readonly #fail: (error: RaftError) => void;
   #events: PeerEvent[] = [];
@@ -59,6 +70,13 @@ export class Region implements ArrivalRegion, DepartureRegion {
     this.peer = parts.peer;
     this.stateMachine = parts.stateMachine;
     this.#storage = parts.storage;
+    this.#compactor = new Compactor(
+      parts.peer,
+      parts.storage,
+      parts.stateMachine,
+      parts.compaction,
+      parts.logger,
+    );
     this.#wake = parts.wake;
     this.#fail = parts.fail;
   }
@@ -199,8 +217,21 @@ export class Region implements ArrivalRegion, DepartureRegion {
     return this.peer.handle(asked, now);
   }
 
+  /** A tick has passed. @param departingIndex see `Compactor.tick`. */
+  tick(departingIndex: number): void {
+    this.push({ type: "tick" });
+    if (this.installing || this.#stopped) return;
+    try {
+      this.#compactor.tick(departingIndex)?.catch((error) => this.#storageFailed(error));
+    } catch (error) {
+      if (error instanceof RaftError) this.#fail(error);
+      else this.#stateMachineFailed(error);
+    }
+  }
+
   /** Starts a write; its completion comes back as an event. */
   append(work: AppendWork): void {
+    this.#compactor.written(work.write);
     const done: PeerEvent = { type: "appended", id: work.id };
     if (this.#install?.appendId === work.id) {
       const { spooled } = this.#install;

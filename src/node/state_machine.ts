@@ -47,6 +47,11 @@ export interface StateMachine<Result = unknown> {
   lastApplied(): number;
   /** The index up to which the state would survive a crash now; log compaction never passes it. */
   durableIndex(): number;
+  /**
+   * Makes what is applied durable, as far as it can at once, so that the log can be compacted; called
+   * at most every few seconds, when `durableIndex()` is far behind.
+   */
+  flush?(): void;
   /** The node's own state, as the applied batches left it. */
   nodeState(): ReadonlyMap<string, Uint8Array>;
   /**

@@ -69,9 +69,9 @@ export class MemorySnapshotTransfer implements SnapshotTransfer {
     if (this.over) return;
     const trouble = this.reason ?? this.path.trouble();
     if (trouble !== undefined) return this.fail(trouble);
-    this.busy = true;
     this.carry(sink).then((ended) => {
       this.busy = false;
+      if (this.over) return;
       if (ended) this.finish({ ok: true, bytes: this.bytes });
       else this.path.later(() => this.continue(sink));
     }, (error) => {
@@ -82,6 +82,8 @@ export class MemorySnapshotTransfer implements SnapshotTransfer {
 
   private async carry(sink: SnapshotSink): Promise<boolean> {
     const next = await this.source.next();
+    if (this.over) return false;
+    this.busy = true;
     if (next.done === true) {
       await sink.finish();
       return true;
