@@ -133,9 +133,11 @@ test("a follower commits no further than the last entry the message vouches for 
 
 test("an append from before the commit index is answered by the commit index", () => {
   const follower = followerWith([1, 1, 1], 2);
-  follower.step(message("append", { term: 1, index: 1, logTerm: 1, entries: entries(2, 1) }));
-  const answer = follower.drive().at(-1)!;
-  assert.deepEqual([answer.type, answer.reject, answer.index], ["append-response", false, 2]);
+  for (const old of [entries(1, 1), entries(1, 1, 1), []]) {
+    follower.step(message("append", { term: 1, entries: old }));
+    const answer = follower.drive().at(-1)!;
+    assert.deepEqual([answer.type, answer.reject, answer.index], ["append-response", false, 2]);
+  }
 });
 
 test("duplicated and reordered appends change nothing", () => {
