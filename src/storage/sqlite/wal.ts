@@ -9,8 +9,10 @@
  *
  * A transaction is synced before the next one begins. So a damaged frame in the *last* transaction
  * may be a write that a crash tore, which was never acknowledged, and is left to SQLite to drop; an
- * intact frame after the damaged transaction proves that it had been synced. (That the last
- * transaction was acknowledged and damaged afterwards cannot be told from a torn write.)
+ * intact frame after the damaged transaction proves that it had been synced. Where the frame that
+ * ended a transaction is wiped out as a whole, a page that occurs twice shows that there were two.
+ * (That the last transaction was acknowledged and damaged afterwards cannot be told from a torn write;
+ * nor can that the only frame of the last but one was wiped out as a whole, header and page.)
  *
  * @module
  */
@@ -109,12 +111,20 @@ class WalReader {
     let damaged: Frame | undefined;
     // Whether the transaction that the damaged frame belongs to has ended.
     let ended = false;
+    // The pages in frames that look like one transaction: none has the same page twice.
+    const written = new Set<number>();
     for (const frame of this.#frames(() => pages)) {
+      if (damaged !== undefined && frame.current) {
+        ended ||= written.has(frame.page);
+        written.add(frame.page);
+      }
       if (damaged === undefined && frame.intact) {
         frames++;
+        written.add(frame.page);
         if (frame.commit > 0) {
           transactions++;
           pages = frame.commit;
+          written.clear();
         }
       } else if (damaged === undefined) {
         damaged = frame;
