@@ -86,6 +86,20 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   "replace": 4,
 };
 
+/**
+ * What changes the members, or makes it necessary. With neither pre-vote nor check-quorum nobody tells
+ * a member that knows only removed peers that its higher term keeps it out of the group.
+ */
+const MEMBERSHIP_KINDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "bit-flip",
+  "wipe",
+  "add-learner",
+  "promote",
+  "demote",
+  "remove",
+  "replace",
+]);
+
 /** What a run may be told about its faults; whatever is absent is drawn from the seed. */
 export interface FaultOptions {
   /** Mean time between faults, in microseconds of virtual time; Infinity for none. */
@@ -108,6 +122,9 @@ export interface Environment {
   readonly checkQuorum: boolean;
   readonly forwardProposals: boolean;
   readonly repeatDropped: boolean;
+  readonly stepDownOnRemoval: boolean;
+  /** Whether snapshots are made when they are sent, as `Node` does, or come from the storage. */
+  readonly streamsSnapshots: boolean;
   readonly limits: PeerLimits;
   readonly delayMinUs: number;
   readonly delayMaxUs: number;
@@ -153,14 +170,19 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
   const diskMinUs = chance.between(20, 500);
   const quiet = chance.hits(100);
   const swarm = chance.hits(700);
+  const preVote = chance.hits(750);
+  const checkQuorum = chance.hits(750);
+  const mayChangeMembers = preVote || checkQuorum;
   return {
     tickUs: 10_000,
     electionTick: chance.between(4, 10),
     heartbeatTick: chance.hits(800) ? 1 : 2,
-    preVote: chance.hits(750),
-    checkQuorum: chance.hits(750),
+    preVote,
+    checkQuorum,
     forwardProposals: chance.hits(800),
     repeatDropped: chance.hits(700),
+    stepDownOnRemoval: chance.hits(500),
+    streamsSnapshots: chance.hits(600),
     limits: chance.hits(300) ? SMALL_LIMITS : {},
     delayMinUs,
     delayMaxUs: delayMinUs + chance.skewed(100, 12_000),
@@ -180,6 +202,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     faultIntervalUs: faults.intervalUs ?? chance.between(20_000, 90_000),
     faultWeights: FAULT_KINDS.map((kind) => {
       const drawn = !swarm || chance.hits(550) ? WEIGHTS[kind] : 0;
+      if (!mayChangeMembers && MEMBERSHIP_KINDS.has(kind)) return 0;
       return faults.weights === undefined ? drawn : faults.weights[kind] ?? 0;
     }),
   };

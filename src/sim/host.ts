@@ -7,8 +7,9 @@
  */
 
 import type { AppendWork, ApplyWork, PeerEffects, PeerEvent } from "../node/mod.ts";
-import type { Message, RaftError } from "../raft/mod.ts";
+import { createMessage, type Message, type RaftError } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
+import { describeTurn } from "./describe.ts";
 import { Disk } from "./disk.ts";
 import { violated } from "./errors.ts";
 import { inspect, type Replicas } from "./inspection.ts";
@@ -176,7 +177,12 @@ export class Host {
   /** Messages arrived. */
   receive(regionId: number, messages: readonly Message[]): void {
     const peerId = this.replicas.get(regionId)?.peerId;
-    if (messages[0].to === peerId) this.push(regionId, { type: "messages", messages });
+    const [first] = messages;
+    if (first.to !== peerId) return;
+    if (first.type === "snapshot" && this.#world.environment.streamsSnapshots) {
+      return this.push(regionId, { type: "snapshot-received", message: first });
+    }
+    this.push(regionId, { type: "messages", messages });
   }
 
   /** Discards the log before `index`. */
@@ -209,7 +215,7 @@ export class Host {
     trace.add(this.#world.now + this.id * 31 + replica.regionId);
     trace.add(peer.term * 65_537 + peer.commitIndex * 257 + peer.lastApplied);
     trace.add(effects.messages.length * 64 + effects.appends.length * 8 + events.length);
-    if (trace.verbose) this.#describe(replica, events, effects);
+    if (trace.verbose) this.#world.line(describeTurn(replica, events, effects));
     inspect(replica, effects, this.#handler.replicasOf(replica.regionId));
     return effects;
   }
@@ -221,6 +227,7 @@ export class Host {
       ? this.#chance.below(effects.messages.length + 1)
       : effects.messages.length;
     this.#send(replica, effects.messages.slice(0, some));
+    for (const request of effects.snapshots) this.#sendSnapshot(replica, request);
     if (crashPoint === "while-sending" || crashPoint === "before-writing") {
       return this.#crashInTurn();
     }
@@ -257,6 +264,21 @@ export class Host {
     for (const [to, packet] of packets) {
       this.#handler.send({ from: this.id, to, regionId, messages: packet });
     }
+  }
+
+  /** The state is taken when it is sent. When that cannot be, the core tries again later. */
+  #sendSnapshot(replica: Replica, request: Message): void {
+    const snapshot = replica.snapshotNow();
+    if (snapshot !== undefined) {
+      return this.#send(replica, [createMessage({ ...request, snapshot })]);
+    }
+    this.#world.coverage.add("snapshots temporarily unavailable");
+    const { regionId } = replica;
+    const { incarnation } = this;
+    this.#world.schedule(2 * this.#world.environment.tickUs, () => {
+      if (this.incarnation !== incarnation) return;
+      this.push(regionId, { type: "snapshot-sent", peerId: request.to, ok: false });
+    });
   }
 
   #append(replica: Replica, { id, write }: AppendWork): void {
@@ -368,35 +390,4 @@ export class Host {
     }
     this.crash(true);
   }
-
-  #describe(replica: Replica, events: readonly PeerEvent[], effects: PeerEffects): void {
-    const peer = replica.peer!;
-    const came = events.map((event) => describeEvent(event)).join(", ");
-    const sent = effects.messages.map((message) => describeMessage(message)).join(", ");
-    const wrote = effects.appends.map(({ write }) => {
-      const { entries = [], hardState, snapshot } = write;
-      const range = entries.map((entry) => `${entry.term}/${entry.index}`).join(" ");
-      const state = hardState && `term ${hardState.currentTerm} vote ${hardState.votedFor}`;
-      return [snapshot && `snapshot ${snapshot.metadata.index}`, range, state]
-        .filter(Boolean).join(" ");
-    }).join("; ");
-    this.#world.line(
-      `${replica.name} ${peer.state} t${peer.term} c${peer.commitIndex} a${peer.lastApplied} ` +
-        `<- ${came}${sent && ` -> ${sent}`}${wrote && ` | writes ${wrote}`}`,
-    );
-  }
-}
-
-function describeEvent(event: PeerEvent): string {
-  return event.type === "messages"
-    ? event.messages.map((message) => `from ${message.from} ${describeMessage(message)}`).join(", ")
-    : event.type;
-}
-
-function describeMessage(message: Message): string {
-  const { type, to, term, index, logTerm, entries, commit, reject } = message;
-  const range = entries.length === 0
-    ? ""
-    : ` [${entries.map((entry) => `${entry.term}/${entry.index}`).join(" ")}]`;
-  return `${type} to ${to} t${term} ${logTerm}/${index}${range} c${commit}${reject ? " no" : ""}`;
 }

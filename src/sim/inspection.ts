@@ -21,6 +21,7 @@ export function inspect(replica: Replica, effects: PeerEffects, replicas: Replic
   checkFailure(replica, effects);
   replica.confBefore = replica.confState;
   for (const message of effects.messages) inspectMessage(replica, message);
+  for (const message of effects.snapshots) inspectMessage(replica, message);
   const leads = replica.peer!.state === "leader";
   if (leads) noteLeader(replica, replica.peer!.term);
   for (const { write } of effects.appends) inspectWrite(replica, write, leads);

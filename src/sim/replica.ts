@@ -131,6 +131,8 @@ export class Replica {
       limits: environment.limits,
       nodeOf: this.#nodeOf,
       installsSnapshots: true,
+      streamsSnapshots: environment.streamsSnapshots,
+      stepDownOnRemoval: environment.stepDownOnRemoval,
     });
     return true;
   }
@@ -160,6 +162,12 @@ export class Replica {
     coverage.add("read rounds repeated", readRoundsRepeated);
     coverage.add("proposals repeated", proposalsRepeated);
     coverage.add("disks that hung", diskHangs);
+  }
+
+  /** A snapshot of the state machine as it is now, as `Node` streams it; undefined when there is none. */
+  snapshotNow(): Snapshot | undefined {
+    const metadata = this.peer!.snapshotMetadata(this.machine.lastApplied());
+    return metadata && { metadata, data: this.machine.save() };
   }
 
   /** Restores the state machine from a snapshot that is durable in the log. */

@@ -122,6 +122,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
 
 function checkOptions(options: SimulationOptions): void {
   const { nodes = 3, regions = 1, steps = STEPS_DEFAULT, clients = 4 } = options;
+  checkInteger("seed", options.seed, 0, Number.MAX_SAFE_INTEGER);
   checkInteger("nodes", nodes, 1, 7);
   checkInteger("regions", regions, 1, 2);
   checkInteger("steps", steps, 1, Number.MAX_SAFE_INTEGER);
