@@ -14,7 +14,7 @@ import {
   readRangeRequest,
   readTxnRequest,
 } from "../kv/mod.ts";
-import { SourceServerCredentials } from "../tls/mod.ts";
+import { limitConnections, SourceServerCredentials } from "../tls/mod.ts";
 import {
   readMemberListRequest,
   writeDeleteRangeResponse,
@@ -53,6 +53,7 @@ export class EtcdServer {
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": this.#options.requestBytesMax + FRAME_OVERHEAD_BYTES,
       "grpc.max_send_message_length": -1,
+      "grpc.max_concurrent_streams": this.#options.streamsPerConnectionMax,
     });
     registerServices(this.#server, new EtcdHandlers(this.#options));
   }
@@ -63,8 +64,9 @@ export class EtcdServer {
     const credentials = this.#credentials ?? grpc.ServerCredentials.createInsecure();
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(listen, credentials, (cause, port) => {
-        if (cause !== null) reject(new ListenError(listen, cause));
-        else resolve(listen.replace(/:\d+$/, `:${port}`));
+        if (cause !== null) return reject(new ListenError(listen, cause));
+        limitConnections(this.#server, this.#options.connectionsMax);
+        resolve(listen.replace(/:\d+$/, `:${port}`));
       });
     });
   }

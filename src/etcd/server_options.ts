@@ -90,6 +90,13 @@ export interface EtcdServerOptions {
   readonly requestTimeoutMs?: number;
   /** How many operations a transaction may have. Default 128, as etcd. */
   readonly txnOperationsMax?: number;
+  /** Most connections of clients; beyond it new ones are closed at once. Default 4,096. */
+  readonly connectionsMax?: number;
+  /**
+   * Most calls and streams under way on one connection, as the server announces it; clients keep
+   * further ones waiting. Default 4,096.
+   */
+  readonly streamsPerConnectionMax?: number;
   /** How long calls under way may go on when the server closes. Default 500. */
   readonly closeGraceMs?: number;
   /** What `Status` reports. Default {@linkcode SERVER_VERSION}. */
@@ -112,6 +119,8 @@ export function checkServerOptions(options: EtcdServerOptions): CheckedServerOpt
     requestBytesMax: options.requestBytesMax ?? 1.5 * 1024 * 1024,
     requestTimeoutMs: options.requestTimeoutMs ?? 7_000,
     txnOperationsMax: options.txnOperationsMax ?? 128,
+    connectionsMax: options.connectionsMax ?? 4096,
+    streamsPerConnectionMax: options.streamsPerConnectionMax ?? 4096,
     closeGraceMs: options.closeGraceMs ?? 500,
     version: options.version ?? SERVER_VERSION,
   };
@@ -119,6 +128,8 @@ export function checkServerOptions(options: EtcdServerOptions): CheckedServerOpt
     "requestBytesMax",
     "requestTimeoutMs",
     "txnOperationsMax",
+    "connectionsMax",
+    "streamsPerConnectionMax",
     "closeGraceMs",
   ] as const;
   for (const name of limits) {

@@ -1,6 +1,6 @@
 /**
  * TLS: certificates that may change while they are used, the names that certificates of nodes carry,
- * and both as gRPC takes them. Making certificates is in `authority.ts`, a face of its own.
+ * and both as gRPC takes them; and the bound on connections that all servers share. Making certificates is in `authority.ts`, a face of its own.
  *
  * @module
  */
@@ -17,6 +17,7 @@ export {
   type CertificateFilesOptions,
   readCertificateFile,
 } from "./certificate_files.ts";
+export { limitConnections } from "./connection_limit.ts";
 export { CertificateError } from "./errors.ts";
 export {
   channelCredentials,

@@ -85,6 +85,12 @@ export interface GrpcTransportOptions {
    * Default 60,000.
    */
   readonly snapshotStallMs?: number;
+  /**
+   * Most connections of other nodes; beyond it new ones are closed at once. A node has one for its
+   * messages, one for each snapshot it sends, and those that broke and are not noticed yet. From 2.
+   * Default 256.
+   */
+  readonly connectionsMax?: number;
   /** The first delay before connecting again, in milliseconds; doubled at each failure. Default 50. */
   readonly backoffMs?: number;
   /**
@@ -143,6 +149,7 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
     windowBytes: options.windowBytes ?? 4 * MIB,
     snapshotChunkBytes: options.snapshotChunkBytes ?? 256 * KIB,
     snapshotStallMs: options.snapshotStallMs ?? 60_000,
+    connectionsMax: options.connectionsMax ?? 256,
     backoffMs: options.backoffMs ?? 50,
     backoffMsMax: options.backoffMsMax ?? 2000,
     connectTimeoutMs: options.connectTimeoutMs ?? 5000,
@@ -163,6 +170,7 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
   checkInteger("windowBytes", checked.windowBytes, KIB, Number.MAX_SAFE_INTEGER);
   checkInteger("snapshotChunkBytes", checked.snapshotChunkBytes, KIB, MIB);
   checkInteger("snapshotStallMs", checked.snapshotStallMs, 1, TIMER_MS_MAX);
+  checkInteger("connectionsMax", checked.connectionsMax, 2, TIMER_MS_MAX);
   checkInteger("backoffMs", checked.backoffMs, 1, TIMER_MS_MAX);
   checkInteger("backoffMsMax", checked.backoffMsMax, checked.backoffMs, TIMER_MS_MAX);
   checkInteger("connectTimeoutMs", checked.connectTimeoutMs, 1, TIMER_MS_MAX);

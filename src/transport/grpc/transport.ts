@@ -14,6 +14,7 @@ import type {
 } from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
 import { TransportError } from "../errors.ts";
+import { limitConnections } from "../../tls/mod.ts";
 import {
   type ListenCredentials,
   listenCredentials,
@@ -84,6 +85,7 @@ export class GrpcTransport implements Transport {
     this.context.handler = handler;
     this.credentials = listenCredentials(options.tls);
     const port = await bind(server, options.listen, this.credentials.credentials);
+    limitConnections(server, options.connectionsMax);
     this.boundAddress = options.listen.replace(/:\d+$/, `:${port}`);
   }
 
