@@ -6,7 +6,7 @@
  *
  * @example
  * ```ts
- * import { simulate } from "../sim/mod.ts";
+ * import { simulate } from "@flaredb/raft/sim";
  *
  * const result = simulate({ seed: 7, nodes: 3, steps: 2_000 });
  * if (result.violation !== undefined) throw result.violation;
