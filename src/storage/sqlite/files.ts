@@ -160,11 +160,26 @@ export function databasePages(path: string): number {
 /** Checks whose database it is through a connection that cannot write; returns its version, 0 when it is new. */
 function inspect(path: string, identity: NodeIdentity): number {
   if (databasePages(path) === 0) return 0;
+  rollBack(path);
   const database = openDatabase(path, { readOnly: true });
   try {
     const version = readVersion(database, path);
     if (version > 0) checkOwner(database, version, identity, path);
     return version;
+  } finally {
+    database.close();
+  }
+}
+
+/**
+ * Ends what a crash interrupted before the database was in WAL mode, which is when it was created: a
+ * rollback journal is left then. A connection that cannot write could not even read it.
+ */
+function rollBack(path: string): void {
+  if (!existsSync(`${path}-journal`)) return;
+  const database = openDatabase(path);
+  try {
+    database.prepare("PRAGMA user_version").first();
   } finally {
     database.close();
   }
