@@ -1,0 +1,124 @@
+/**
+ * Fault sweep: the scripted run is repeated, and each time `strace` has another call on its files
+ * fail: the n-th sync, write, open, truncation, removal or renaming, with an I/O error or a full disk.
+ * Each run must end as if nothing had been, or stop with a typed error; and what is on the disk
+ * afterwards is exactly one of the states of the run, with everything acknowledged in it.
+ *
+ *     deno task fault:sweep              every call
+ *     deno task fault:sweep --count 20   20 calls, spread over the run
+ *
+ * @module
+ */
+
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { verifyStorage } from "../../src/storage/sqlite/mod.ts";
+import {
+  commandOf,
+  count as tally,
+  runAsTask,
+  runProcess,
+  straceMissing,
+  type SweepReport,
+  withDirectory,
+} from "./sweep.ts";
+import { expectedStates, stepOf } from "./workload.ts";
+
+const STEPS = 24;
+const CALLS = [
+  "fsync",
+  "fdatasync",
+  "pwrite64",
+  "openat",
+  "ftruncate",
+  "unlink",
+  "rename",
+] as const;
+
+/** A call that is made to fail. */
+interface Fault {
+  readonly call: string;
+  /** Which of these calls, from 1. */
+  readonly when: number;
+  readonly error: "EIO" | "ENOSPC";
+}
+
+/**
+ * Runs the script once a fault: `count` of all there are, evenly spread, alternating between writers
+ * and errors. @throws when a run ends otherwise than with the truth.
+ */
+export function faultSweep(count: number): Promise<SweepReport> {
+  return withDirectory(async (parent) => {
+    const states = await expectedStates(STEPS);
+    const report: SweepReport = {};
+    const faults = chosen(await allFaults(parent), count);
+    for (const [number, fault] of faults.entries()) {
+      const writer = number % 2 === 0 ? "direct" : "worker";
+      const directory = join(parent, "run");
+      const where = `${writer}, ${fault.call} ${fault.when} fails with ${fault.error}`;
+      const inject = `inject=${fault.call}:error=${fault.error}:when=${fault.when}`;
+      const { lines, code, errors } = await trace(parent, directory, writer, ["-e", inject]);
+      const end = lines.at(-1) ?? "";
+      if (code !== 0 || !/^(done|failed STORAGE_\w+)$/.test(end)) {
+        throw new Error(`${where}: it ended with ${code}, ${end}: ${errors}`);
+      }
+      const acknowledged = lines.filter((line) => /^\d+$/.test(line)).length;
+      const step = await check(directory, states, acknowledged).catch((cause) => {
+        throw new Error(`${where}, ${end}: ${cause}`, { cause });
+      });
+      if (step < acknowledged || step > acknowledged + 1) {
+        throw new Error(`${where}, ${end}: step ${acknowledged} acknowledged, ${step} shown`);
+      }
+      tally(report, `${fault.call}: ${end}`);
+      rmSync(directory, { recursive: true, force: true });
+    }
+    return report;
+  });
+}
+
+/** The step that is stored. Nothing is, when the storage could not even be created. */
+async function check(directory: string, states: string[], acknowledged: number): Promise<number> {
+  if (acknowledged > 0) {
+    const { sound, problems } = verifyStorage({ directory });
+    if (!sound) throw new Error(problems.join("\n"));
+  }
+  return await stepOf(directory, states);
+}
+
+/** Every call of the script on its files, with the two errors in turn. */
+async function allFaults(parent: string): Promise<Fault[]> {
+  const directory = join(parent, "count");
+  const output = join(parent, "trace");
+  await trace(parent, directory, "direct", ["-e", `trace=${CALLS}`]);
+  const lines = readFileSync(output, "latin1").split("\n");
+  const faults: Fault[] = [];
+  for (const call of CALLS) {
+    const times = lines.filter((line) => new RegExp(`^\\d+ +${call}\\(`).test(line)).length;
+    for (let when = 1; when <= times; when++) {
+      faults.push({ call, when, error: when % 2 === 0 ? "EIO" : "ENOSPC" });
+    }
+  }
+  return faults;
+}
+
+function chosen(faults: readonly Fault[], count: number): Fault[] {
+  if (count >= faults.length) return [...faults];
+  return Array.from({ length: count }, (_, i) => faults[Math.floor(i * faults.length / count)]);
+}
+
+/** Runs the script under `strace`, which sees calls on its files only. */
+function trace(parent: string, directory: string, writer: string, options: readonly string[]) {
+  const paths = ["", "/raft.db", "/raft.db-wal", "/raft.db-journal", "/lock.db", "/sync-time.tmp"];
+  return runProcess([
+    "strace",
+    ...["-f", "-o", join(parent, "trace"), ...options],
+    ...paths.flatMap((path) => ["-P", directory + path]),
+    ...commandOf("workload_process.ts", [directory, writer, String(STEPS)]),
+  ]);
+}
+
+if (import.meta.main) {
+  const missing = straceMissing();
+  if (missing === false) await runAsTask("fault sweep", Infinity, faultSweep);
+  else console.log(`fault sweep: skipped, ${missing}`);
+}
