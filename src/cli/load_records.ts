@@ -61,6 +61,7 @@ async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     let start = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
       const piece = chunk.subarray(start, end);
+      checkLine(restBytes + piece.length);
       yield restBytes === 0 ? piece : Buffer.concat([...rest, piece]);
       rest = [];
       restBytes = 0;
@@ -71,11 +72,14 @@ async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
       rest.push(chunk.slice(start));
       restBytes += chunk.length - start;
     }
-    if (restBytes > LINE_BYTES_MAX) {
-      throw new CommandFailedError(`a line is longer than ${LINE_BYTES_MAX} bytes`);
-    }
+    checkLine(restBytes);
   }
   if (restBytes > 0) yield Buffer.concat(rest);
+}
+
+function checkLine(lineBytes: number): void {
+  if (lineBytes <= LINE_BYTES_MAX) return;
+  throw new CommandFailedError(`a line is longer than ${LINE_BYTES_MAX} bytes`);
 }
 
 const NOTHING = new Uint8Array();

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
-import { EtcdClient, type EtcdError } from "../../src/etcd/mod.ts";
+import {
+  checkServerOptions,
+  EtcdClient,
+  type EtcdError,
+  type EtcdServerOptions,
+} from "../../src/etcd/mod.ts";
+import { encodePutCommand, putRequest } from "../../src/kv/mod.ts";
 import { until } from "../process/support.ts";
 import { withServer } from "./support.ts";
 
@@ -75,3 +81,24 @@ test("a frame of a client may be half a mebibyte longer than the longest request
     const longer = await putRaw(address, Buffer.alloc(frameBytesMax + 1, 0xff));
     assert.equal(longer, grpc.status.RESOURCE_EXHAUSTED);
   }, { requestBytesMax: 1000 }));
+
+test("a request may be as long as the limit, and no longer", () => {
+  const put = putRequest({ key: new TextEncoder().encode("a"), value: new Uint8Array(1000) });
+  const requestBytesMax = encodePutCommand(put).length;
+  return withServer(async ({ client }) => {
+    await client.put("a", new Uint8Array(1000));
+    await assert.rejects(client.put("a", new Uint8Array(1001)), {
+      code: "INVALID_ARGUMENT",
+      reason: "etcdserver: request is too large",
+    });
+  }, { requestBytesMax });
+});
+
+test("limits of a server must be positive integers", () => {
+  for (const value of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
+    for (const name of ["requestBytesMax", "connectionsMax", "streamsPerConnectionMax"]) {
+      const options = { listen: "127.0.0.1:0", [name]: value } as unknown as EtcdServerOptions;
+      assert.throws(() => checkServerOptions(options), { code: "INVALID_CONFIG" }, name);
+    }
+  }
+});

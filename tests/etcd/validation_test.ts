@@ -66,6 +66,9 @@ test("writes that do not meet, or only in branches that exclude each other, are 
 });
 
 test("too many operations, empty keys and unknown operations are refused", () => {
+  const puts = Array.from({ length: 128 }, (_, index) => put(`key ${index}`));
+  assert.equal(checkTxn(txn(puts), 128), undefined);
+  assert.equal(checkTxn(txn([...puts, put("more")]), 128), EtcdStatus.tooManyOperations);
   assert.equal(checkTxn(txn([put("a"), put("b")]), 1), EtcdStatus.tooManyOperations);
   assert.equal(checkTxn(txn([nested([put("a")])]), 1), EtcdStatus.tooManyOperations);
   assert.equal(checkTxn(txn([put("")]), 128), EtcdStatus.keyNotProvided);
