@@ -174,7 +174,9 @@ test("what arrives between a Ready and its advance is in the next Ready", () => 
   member.step(message("append", { term: 1, index: 1, logTerm: 1, entries: entries(2, 1) }));
   write(member.storage, ready);
   member.node.advance();
-  assert.deepEqual(member.node.ready().entries.map((entry) => entry.index), [2]);
+  const next = member.node.ready();
+  assert.deepEqual(next.entries.map((entry) => entry.index), [2]);
+  assert.deepEqual([next.hardState, next.mustSync], [undefined, true]);
 });
 
 test("a command and its context travel to the applied entry unchanged", () => {
