@@ -19,7 +19,9 @@ import {
 import { checkEnvelope } from "./envelope.ts";
 import { StateMachineError } from "./errors.ts";
 import type { ApplyWork } from "./events.ts";
-import type { ApplyBatch, Command } from "./state_machine.ts";
+import type { MemberBook } from "./member_book.ts";
+import { changeOf } from "./member_changes.ts";
+import type { ApplyBatch, Command, NodeStateDelta } from "./state_machine.ts";
 import type { PeerCounters } from "./status.ts";
 
 /** Entries that have been applied, with the result of each command. */
@@ -48,7 +50,16 @@ export class ApplyQueue {
   #underWay: { readonly batch: ApplyBatch; readonly entries: readonly RaftLogEntry[] } | undefined;
   #savingConfiguration = false;
 
-  constructor(lastApplied: number, confStateIndex: number, counters: PeerCounters) {
+  readonly #book: MemberBook | undefined;
+
+  /** @param book where changes of the members are recorded, if anywhere. */
+  constructor(
+    lastApplied: number,
+    confStateIndex: number,
+    counters: PeerCounters,
+    book?: MemberBook,
+  ) {
+    this.#book = book;
     this.#lastApplied = lastApplied;
     this.#confStateIndex = confStateIndex;
     this.#counters = counters;
@@ -106,9 +117,14 @@ export class ApplyQueue {
       return undefined;
     }
     const first = this.#entries[0];
-    return this.#changesConfiguration(first)
-      ? this.#configuration(first, applyConfChange)
-      : this.#nextBatch();
+    if (!this.#changesConfiguration(first)) return this.#nextBatch();
+    const change = changeOf(first);
+    if (change === undefined || this.#book?.voids(change) !== true) {
+      return this.#configuration(first, applyConfChange);
+    }
+    // It has no effect: the core never hears of it, and it goes with the batch like any other entry.
+    this.#confStateIndex = first.index;
+    return this.#nextBatch();
   }
 
   #changesConfiguration(entry: RaftLogEntry): boolean {
@@ -128,8 +144,12 @@ export class ApplyQueue {
     while (end < this.#entries.length && !this.#changesConfiguration(this.#entries[end])) end++;
     const entries = end === this.#entries.length ? this.#entries : this.#entries.slice(0, end);
     const commands: Command[] = [];
+    const nodeState: NodeStateDelta[number][] = [];
     for (const entry of entries) {
       checkEnvelope(entry.index, entry.context);
+      if (entry.type !== "normal" && this.#book !== undefined) {
+        nodeState.push(...this.#book.record(changeOf(entry)!));
+      }
       if (!carriesCommand(entry)) continue;
       commands.push({ index: entry.index, term: entry.term, bytes: entry.command });
     }
@@ -137,7 +157,7 @@ export class ApplyQueue {
     this.#counters.applyBatches++;
     this.#counters.applyCommands += commands.length;
     const lastApplied = entries[entries.length - 1].index;
-    const batch: ApplyBatch = { commands, lastApplied, nodeState: [] };
+    const batch: ApplyBatch = { commands, lastApplied, nodeState };
     this.#underWay = { batch, entries };
     return { type: "batch", batch };
   }

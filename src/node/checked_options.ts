@@ -121,7 +121,8 @@ function checkRegion(region: RegionOptions, nodeId: number): CheckedRegion {
   return { regionId, peerId, stateMachine, members, join };
 }
 
-function checkPositive(name: string, value: number): void {
+/** @throws ConfigError when `value` is no integer from 1. */
+export function checkPositive(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new ConfigError(`${name} must be an integer >= 1: current value is ${String(value)}`);
   }

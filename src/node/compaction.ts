@@ -194,12 +194,13 @@ export function compactionTarget(facts: CompactionFacts, options: CheckedCompact
 
 /** The lowest index that the followers that are alive build on; infinite when there are none. */
 export function neededByFollowers(
+  isAlive: (id: PeerId) => boolean,
   self: PeerId,
   progress: ReadonlyMap<PeerId, ReplicationStatus> | undefined,
 ): number {
   let needed = Infinity;
   for (const [id, replica] of progress ?? []) {
-    if (id === self || !replica.recentActive) continue;
+    if (id === self || !isAlive(id)) continue;
     const index = replica.state === "snapshot" ? replica.pendingSnapshot : replica.matchIndex;
     needed = Math.min(needed, index);
   }

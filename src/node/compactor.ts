@@ -73,7 +73,11 @@ export class Compactor {
     const { lastApplied } = this.#peer;
     const due = { firstIndex, lastApplied, meter: this.#meter };
     if (!isCompactionDue(due, this.#options)) return undefined;
-    const needed = neededByFollowers(this.#peer.id, this.#peer.status().progress);
+    const needed = neededByFollowers(
+      (id) => this.#peer.isAlive(id),
+      this.#peer.id,
+      this.#peer.status().progress,
+    );
     const neededIndex = Math.min(needed, departingIndex);
     const target = compactionTarget({ ...due, neededIndex }, this.#options);
     if (this.#stateMachine.durableIndex() < target && departingIndex === Infinity) this.#flush();

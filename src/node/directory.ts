@@ -27,6 +27,16 @@ export class Directory {
     }
   }
 
+  /** The peers of a region whose node is known. */
+  peers(regionId: number): PeerId[] {
+    return [...this.#nodes.get(regionId)?.keys() ?? []];
+  }
+
+  /** Whether any known peer lives on a node. */
+  hosts(nodeId: number): boolean {
+    return [...this.#nodes.values()].some((region) => [...region.values()].includes(nodeId));
+  }
+
   /** Forgets where a peer lives. */
   delete(regionId: number, peerId: PeerId): void {
     this.#nodes.get(regionId)?.delete(peerId);

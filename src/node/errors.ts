@@ -119,6 +119,36 @@ export class StoppedError extends RequestError {
   }
 }
 
+/**
+ * Why the members were not changed:
+ *
+ * - `CHANGE_UNDER_WAY`: another change is not applied yet; try again.
+ * - `NOT_TAKEN`: the leader takes no proposals now, as it hands leadership over, for one.
+ * - `DROPPED`: the leader changed and the change was lost with it.
+ * - `ALREADY_MEMBER`, `UNKNOWN_PEER`, `NOT_A_LEARNER`: the peer is not what the change needs it to be.
+ * - `PEER_ID_USED`: the id belonged to a member that was removed.
+ * - `NOT_CAUGHT_UP`: the learner is too far behind to vote; wait.
+ * - `LAST_VOTER`: nobody would be left. `QUORUM_AT_RISK`: too few of those left are alive.
+ */
+export type MembershipErrorCode =
+  | "CHANGE_UNDER_WAY"
+  | "NOT_TAKEN"
+  | "DROPPED"
+  | "ALREADY_MEMBER"
+  | "UNKNOWN_PEER"
+  | "NOT_A_LEARNER"
+  | "PEER_ID_USED"
+  | "NOT_CAUGHT_UP"
+  | "LAST_VOTER"
+  | "QUORUM_AT_RISK";
+
+/** The members were not changed; `code` says why. */
+export class MembershipError extends RequestError {
+  constructor(code: MembershipErrorCode, message: string, mayHaveTakenEffect: boolean) {
+    super(code, message, mayHaveTakenEffect);
+  }
+}
+
 /** A region was named that this node does not host. */
 export class UnknownRegionError extends RequestError {
   constructor(regionId: number) {

@@ -16,6 +16,7 @@ import type {
 } from "../raft/mod.ts";
 import type { LogWrite } from "../storage/contract.ts";
 import { type RequestError, StoppedError } from "./errors.ts";
+import type { MemberChangeRequest } from "./member_changes.ts";
 import type { ApplyBatch } from "./state_machine.ts";
 
 /** A command that a caller wants replicated. Drivers extend it with what they need to answer. */
@@ -64,7 +65,12 @@ export type PeerEvent =
     readonly reason?: unknown;
   }
   /** A write is durable. Writes complete in the order in which they were handed out. */
-  | { readonly type: "appended"; readonly id: number }
+  | {
+    readonly type: "appended";
+    readonly id: number;
+    /** After a snapshot was installed: the node's own part of the state. */
+    readonly nodeState?: ReadonlyMap<string, Uint8Array>;
+  }
   /** The state of a snapshot has arrived whole: its message is handled like any other from now on. */
   | { readonly type: "snapshot-received"; readonly message: Message }
   /** The state machine applied the batch that was handed out. */
@@ -79,6 +85,8 @@ export type PeerEvent =
   | { readonly type: "transfer-leader"; readonly to: PeerId }
   /** The configuration shall change. What is not taken is reported as refused. */
   | { readonly type: "change-configuration"; readonly change: ConfChange | ConfChangeV2 }
+  /** A caller wants the members changed; with `PeerOptions.nodeState`. */
+  | { readonly type: "change-members"; readonly request: MemberChangeRequest }
   /** An election shall start now. */
   | { readonly type: "campaign" }
   /** The peer shall end: every request is rejected, later events do nothing. */
@@ -119,6 +127,20 @@ export interface RejectedRequest {
   readonly error: RequestError;
 }
 
+/** A change of the members that took effect. */
+export interface AppliedMemberChange {
+  readonly request: MemberChangeRequest;
+  readonly index: number;
+  /** The configuration it made. */
+  readonly confState: ConfState;
+}
+
+/** A change of the members that ended without success. */
+export interface RejectedMemberChange {
+  readonly request: MemberChangeRequest;
+  readonly error: RequestError;
+}
+
 /** Who leads and what this peer is. */
 export interface LeaderState {
   readonly leaderPeerId: PeerId;
@@ -144,6 +166,10 @@ export interface PeerEffects {
   readonly readable: ConfirmedRead[];
   /** Proposals and reads that ended. */
   readonly rejected: RejectedRequest[];
+  /** Changes of the members that took effect. */
+  readonly changed: AppliedMemberChange[];
+  /** Changes of the members that ended. */
+  readonly changesRejected: RejectedMemberChange[];
   /** Leader, role or term, when one of them changed. */
   leaderState: LeaderState | undefined;
   /**
@@ -166,6 +192,8 @@ export function createPeerEffects(): PeerEffects {
     applied: [],
     readable: [],
     rejected: [],
+    changed: [],
+    changesRejected: [],
     leaderState: undefined,
     failure: undefined,
     refused: [],
@@ -182,6 +210,10 @@ export function turnIntoFailure(effects: PeerEffects, failure: RaftError): void 
   for (const { proposal } of effects.applied.splice(0)) {
     const error = new StoppedError(true, { cause: failure });
     effects.rejected.push({ request: proposal, error });
+  }
+  for (const { request } of effects.changed.splice(0)) {
+    const error = new StoppedError(true, { cause: failure });
+    effects.changesRejected.push({ request, error });
   }
   for (const { read } of effects.readable.splice(0)) {
     const error = new StoppedError(false, { cause: failure });

@@ -41,6 +41,8 @@ export * from "./errors.ts";
 export * from "./events.ts";
 export { EPOCH_BOUND } from "./envelope.ts";
 export { type CheckedLimits, checkLimits, type PeerLimits } from "./limits.ts";
+export type { MemberRecord } from "./member_book.ts";
+export { type MemberChange, MemberChangeRequest, PROMOTION_LAG_MAX } from "./member_changes.ts";
 export { Node } from "./node.ts";
 export * from "./observer.ts";
 export * from "./options.ts";

@@ -25,13 +25,25 @@ import {
   type CheckedNodeOptions,
   type CheckedRegion,
   checkNodeOptions,
+  checkPositive,
 } from "./checked_options.ts";
 import { Directory } from "./directory.ts";
 import { EPOCH_BOUND } from "./envelope.ts";
 import { InternalError, StoppedError, UnknownRegionError } from "./errors.ts";
 import type { PeerEffects, ProposalRequest, ReadRequest } from "./events.ts";
+import { type LocalMemberChange, NodeMembers } from "./node_members.ts";
+import type { MemberChange } from "./member_changes.ts";
 import { Notifier } from "./notifier.ts";
-import type { NodeOptions, ProposalResult, ReadResult, RequestOptions } from "./options.ts";
+import type {
+  Member,
+  MemberChangeResult,
+  MemberStatus,
+  NodeOptions,
+  ProposalResult,
+  ReadResult,
+  RemovalOptions,
+  RequestOptions,
+} from "./options.ts";
 import { Peer } from "./peer.ts";
 import { Random, unpredictableSeed } from "./random.ts";
 import { finishInstallation, openRegion, recoverLastApplied } from "./recovery.ts";
@@ -77,6 +89,9 @@ export class Node implements AsyncDisposable {
   readonly #spool: SnapshotSpool;
   readonly #arrivals: SnapshotArrivals;
   readonly #departures: SnapshotDepartures;
+  readonly #members: NodeMembers;
+  /** Those who wait for the next tick. */
+  #tickWaiters: (() => void)[] = [];
   #turnScheduled = false;
   #stopTicks: () => void = () => {};
   /** Set as soon as the node is ending. */
@@ -100,6 +115,7 @@ export class Node implements AsyncDisposable {
       snapshotSendsMax,
       logger,
     );
+    this.#members = new NodeMembers(checked.nodeId, this.#directory, options.transport);
     this.stopped = new Promise((resolve) => this.#reportStopped = resolve);
   }
 
@@ -215,6 +231,76 @@ export class Node implements AsyncDisposable {
     return this.#transfers.wait(region.regionId, to, deadline);
   }
 
+  /** The members of a region, as this node sees them. */
+  members(regionId?: number): MemberStatus[] {
+    return this.#members.list(this.#region(regionId));
+  }
+
+  /**
+   * Adds a member that receives the log and does not vote yet. Its node is started with `join: true`.
+   * Must be called on the leader, as all changes of members.
+   *
+   * @returns the configuration, once this member has applied it.
+   * @throws NotLeaderError, MembershipError, TimedOutError, StoppedError or UnknownRegionError by
+   *   rejection; `mayHaveTakenEffect` says whether the change may still come.
+   */
+  addLearner(member: Member, options: RequestOptions = {}): Promise<MemberChangeResult> {
+    const { peerId, nodeId = peerId, address, clientAddress } = member;
+    checkPositive("peerId", peerId);
+    checkPositive("nodeId", nodeId);
+    const record = { peerId, nodeId, address, clientAddress };
+    return this.#changeMembers({ kind: "add-learner", member: record }, options);
+  }
+
+  /**
+   * Makes a learner a voter, once it is at most 1,024 entries behind.
+   *
+   * @throws as `addLearner`; MembershipError `NOT_CAUGHT_UP` while it is further behind.
+   */
+  promote(peerId: PeerId, options: RequestOptions = {}): Promise<MemberChangeResult> {
+    return this.#changeMembers({ kind: "promote", peerId }, options);
+  }
+
+  /**
+   * Removes a member. Its id is never used again. A leader that is removed steps down.
+   *
+   * @throws as `addLearner`; MembershipError `QUORUM_AT_RISK` when too few of the others seem alive.
+   */
+  remove(peerId: PeerId, options: RemovalOptions = {}): Promise<MemberChangeResult> {
+    return this.#changeMembers({ kind: "remove", peerId, force: options.force ?? false }, options);
+  }
+
+  /**
+   * Puts a new member in the place of a voter: adds it as a learner unless it is one, waits until it
+   * has caught up, and exchanges the two in one step (joint consensus, thesis §4.3), so that there are
+   * never fewer voters. To call it again after a failure goes on where it was.
+   *
+   * @throws as `addLearner`.
+   */
+  async replace(
+    peerId: PeerId,
+    by: Member,
+    options: RequestOptions = {},
+  ): Promise<MemberChangeResult> {
+    const deadline = this.#deadline(options);
+    const left = (): RequestOptions => ({
+      ...options,
+      deadlineMs: Math.max(0, deadline - this.#options.clock.now()),
+    });
+    const { learners } = this.#region(options.regionId).peer.status();
+    if (!learners.includes(by.peerId)) await this.addLearner(by, left());
+    const swap = { kind: "swap", removed: peerId, promoted: by.peerId } as const;
+    for (;;) {
+      try {
+        return await this.#changeMembers(swap, left());
+      } catch (error) {
+        if (!(error instanceof RaftError) || !isWorthWaiting(error)) throw error;
+        if (this.#options.clock.now() >= deadline) throw error;
+      }
+      await new Promise<void>((resolve) => this.#tickWaiters.push(resolve));
+    }
+  }
+
   /** Starts an election at this member now. Nothing happens when it leads, or may not be elected. */
   campaign(regionId?: number): void {
     this.#region(regionId).push({ type: "campaign" });
@@ -243,10 +329,7 @@ export class Node implements AsyncDisposable {
     const storage = await openRegion(this.#storage, region);
     await finishInstallation(storage, stateMachine, this.#spool, this.#options.logger);
     const lastApplied = recoverLastApplied(storage, stateMachine);
-    for (const { peerId, nodeId, address } of members) {
-      this.#directory.set(regionId, peerId, nodeId);
-      if (address !== undefined) this.addNode(nodeId, address);
-    }
+    this.#members.tell(regionId, members);
     const random = new Random((this.#options.seed + regionId) % Number.MAX_SAFE_INTEGER);
     const peer = new Peer({
       id: peerId,
@@ -263,23 +346,23 @@ export class Node implements AsyncDisposable {
       forwardProposals: options.forwardProposals,
       repeatDropped: options.repeatDropped,
       streamsSnapshots: true,
+      nodeState: stateMachine.nodeState(),
       stepDownOnRemoval: true,
       limits: options.limits,
       nodeOf: (peer) => this.#directory.nodeOf(regionId, peer),
       logger: this.#options.logger,
     });
-    this.#regions.set(
-      regionId,
-      new Region({
-        peer,
-        storage,
-        stateMachine,
-        compaction: this.#options.compaction,
-        logger: this.#options.logger,
-        wake: () => this.#wake(),
-        fail: (error) => void this.#end(error),
-      }),
-    );
+    const opened = new Region({
+      peer,
+      storage,
+      stateMachine,
+      compaction: this.#options.compaction,
+      logger: this.#options.logger,
+      wake: () => this.#wake(),
+      fail: (error) => void this.#end(error),
+    });
+    this.#regions.set(regionId, opened);
+    this.#members.refresh(opened);
   }
 
   async #start(): Promise<void> {
@@ -295,8 +378,19 @@ export class Node implements AsyncDisposable {
         region.tick(this.#departures.lowestIndex(region.regionId));
       }
       this.#departures.tick();
+      this.#releaseTickWaiters();
     });
     this.#wake();
+  }
+
+  #releaseTickWaiters(): void {
+    for (const resolve of this.#tickWaiters.splice(0)) resolve();
+  }
+
+  #changeMembers(change: MemberChange, options: RequestOptions): Promise<MemberChangeResult> {
+    const region = this.#regionFor(options);
+    if (region instanceof Error) return Promise.reject(region);
+    return this.#members.change(region, change, this.#deadline(options));
   }
 
   #region(regionId: number | undefined): Region {
@@ -450,6 +544,11 @@ export class Node implements AsyncDisposable {
     for (const { read, index } of effects.readable) resolve((read as LocalRead).answer, { index });
     for (const { request, error } of effects.rejected) rejectRequest(request, error);
     for (const message of effects.snapshots) this.#departures.request(region, message);
+    this.#answerChanges(effects);
+    if (region.membersRestored || (effects.appliedBatch?.nodeState.length ?? 0) > 0) {
+      region.membersRestored = false;
+      this.#members.refresh(region);
+    }
     for (const error of effects.refused) this.#notifier.messageRefused(region.peer, error);
     if (effects.appliedBatch !== undefined) {
       this.#notifier.applied(region.peer, effects.appliedBatch);
@@ -460,6 +559,13 @@ export class Node implements AsyncDisposable {
       this.#notifier.leaderState(region.peer, effects.leaderState, leaderNodeId);
       this.#transfers.settle(region.regionId, leaderPeerId);
     }
+  }
+
+  #answerChanges({ changed, changesRejected }: PeerEffects): void {
+    for (const { request, index, confState: { voters, learners } } of changed) {
+      (request as LocalMemberChange).resolve({ index, voters, learners });
+    }
+    for (const { request, error } of changesRejected) (request as LocalMemberChange).reject(error);
   }
 
   /** Ends the node, once: nothing leaves it from the first line on. */
@@ -474,6 +580,7 @@ export class Node implements AsyncDisposable {
     const now = this.#options.clock.now();
     for (const region of this.#regions.values()) this.#stopRegion(region, error, now);
     this.#transfers.stop(error);
+    this.#releaseTickWaiters();
     this.#departures.stop();
     this.#arrivals.stop();
     if (error !== undefined) this.#notifier.failed(error);
@@ -483,7 +590,9 @@ export class Node implements AsyncDisposable {
   }
 
   #stopRegion(region: Region, error: RaftError | undefined, now: number): void {
-    const { rejected } = region.stop(error, now);
+    const effects = region.stop(error, now);
+    this.#answerChanges(effects);
+    const { rejected } = effects;
     for (const { request, error } of rejected) rejectRequest(request, error);
   }
 
@@ -503,6 +612,11 @@ export class Node implements AsyncDisposable {
       this.#notifier.warnOnce(`close ${what}`, `${what} could not be closed: ${error}`);
     }
   }
+}
+
+/** What a replacement waits for. */
+function isWorthWaiting({ code }: RaftError): boolean {
+  return code === "NOT_CAUGHT_UP" || code === "CHANGE_UNDER_WAY";
 }
 
 function rejectRequest(

@@ -19,8 +19,34 @@ export interface Member {
   readonly peerId: PeerId;
   /** The node it lives on. Default: the same number as `peerId`. */
   readonly nodeId?: number;
-  /** Where that node listens (`host:port`); not needed for the node itself. */
+  /**
+   * Where that node listens (`host:port`). Not needed for the node itself, except to tell members that
+   * are added later.
+   */
   readonly address?: string;
+  /** Where that node listens for clients (`host:port`); only told to those who ask for the members. */
+  readonly clientAddress?: string;
+}
+
+/** A member of a region as one node sees it. */
+export interface MemberStatus {
+  readonly peerId: PeerId;
+  /** The node it lives on, or 0 when that is not known. */
+  readonly nodeId: number;
+  readonly address: string | undefined;
+  readonly clientAddress: string | undefined;
+  /** Whether it votes; a learner otherwise. */
+  readonly voter: boolean;
+  /** Whether it leads, as far as this node knows. */
+  readonly leader: boolean;
+}
+
+/** What a change of the members resolves with. */
+export interface MemberChangeResult {
+  /** Where in the log the change is. */
+  readonly index: number;
+  readonly voters: readonly PeerId[];
+  readonly learners: readonly PeerId[];
 }
 
 /** A region of which a node hosts one replica. */
@@ -39,7 +65,8 @@ export interface RegionOptions {
   readonly members: readonly Member[];
   /**
    * This replica joins a region that runs already: it starts without a configuration and waits to
-   * be added by its leader. Default false.
+   * be added by its leader (`Node.addLearner`). `members` then says where the others live; `peerId`
+   * must be one that was never used. Default false.
    */
   readonly join?: boolean;
 }
@@ -104,6 +131,12 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
   /** Gives up after this many milliseconds, with `TimedOutError`. Checked at each tick. */
   readonly deadlineMs?: number;
+}
+
+/** The options of the removal of a member. */
+export interface RemovalOptions extends RequestOptions {
+  /** Remove it even when too few of the others seem alive to make a quorum. Default false. */
+  readonly force?: boolean;
 }
 
 /** What a proposal resolves with. */

@@ -29,11 +29,12 @@ import {
   type Snapshot,
   type SnapshotMetadata,
 } from "../raft/mod.ts";
+import { Activity } from "./activity.ts";
 import { Admission } from "./admission.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue } from "./apply_queue.ts";
 import { DiskWatch, mostAdvancedVoter } from "./disk_watch.ts";
-import { InternalError } from "./errors.ts";
+import { InternalError, StoppedError } from "./errors.ts";
 import {
   type ApplyWork,
   createPeerEffects,
@@ -43,12 +44,16 @@ import {
   turnIntoFailure,
 } from "./events.ts";
 import { checkLimits } from "./limits.ts";
+import { MemberBook, type MemberRecord } from "./member_book.ts";
+import { MemberChanges } from "./member_changes.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
 import { committedTo } from "./recovery.ts";
 import { describeSnapshot, streamingSnapshots } from "./snapshot_metadata.ts";
 import { createPeerCounters, type PeerCounters, type PeerStatus } from "./status.ts";
+
+const NO_MEMBERS: ReadonlyMap<PeerId, MemberRecord> = new Map();
 
 /** One replica of one region. */
 export class Peer {
@@ -71,6 +76,9 @@ export class Peer {
   readonly #appends: AppendQueue;
   readonly #applies: ApplyQueue;
   readonly #admission: Admission;
+  readonly #activity: Activity;
+  readonly #book: MemberBook | undefined;
+  readonly #changes: MemberChanges | undefined;
   #basic: BasicStatus;
   /** What `leaderState` said last; it is said at the first call in any case. */
   #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: -1 };
@@ -88,6 +96,7 @@ export class Peer {
     this.counters = this.#counters;
     const electionTick = options.electionTick ?? 10;
     this.#disk = new DiskWatch(electionTick);
+    this.#activity = new Activity(electionTick);
     this.#forwardProposals = options.forwardProposals ?? true;
     this.#admission = new Admission(options.installsSnapshots ?? false);
     this.#nodeOf = options.nodeOf ?? (() => 0);
@@ -108,11 +117,22 @@ export class Peer {
       ? streamingSnapshots(committed, () => this.snapshotMetadata(this.lastApplied))
       : committed;
     this.#storage = storage;
+    if (options.nodeState !== undefined) {
+      this.#book = new MemberBook(options.nodeState);
+      this.#changes = new MemberChanges(
+        options.id,
+        options.epoch,
+        () => this.#core,
+        this.#book,
+        { nodeOf: this.#nodeOf, isAlive: (peerId) => this.isAlive(peerId) },
+      );
+    }
     this.#appends = new AppendQueue(storage.initialState().hardState, counters);
     this.#applies = new ApplyQueue(
       options.lastApplied,
       options.storage.confStateIndex(),
       counters,
+      this.#book,
     );
     this.#core = new RawNode({
       id: options.id,
@@ -188,6 +208,7 @@ export class Peer {
     this.#handOutProposals(effects);
     this.#beginReadRound();
     this.#takeReady(effects);
+    this.#changes?.settleRefused(effects);
     this.#refresh();
     effects.apply = this.#nextApply();
     this.#reads.settleApplied(this.lastApplied, effects);
@@ -204,6 +225,21 @@ export class Peer {
       return undefined;
     }
     return describeSnapshot(this.#storage, index, this.#core.status().confState);
+  }
+
+  /** The members that are recorded in the state machine, with `PeerOptions.nodeState`. */
+  get recordedMembers(): ReadonlyMap<PeerId, MemberRecord> {
+    return this.#book?.members ?? NO_MEMBERS;
+  }
+
+  /** Whether this leader has heard from a follower within an election timeout; with `streamsSnapshots`. */
+  isAlive(peerId: PeerId): boolean {
+    return this.#activity.isAlive(peerId);
+  }
+
+  /** Whether an id belonged to a member that was removed. */
+  isRemoved(peerId: PeerId): boolean {
+    return this.#book?.isRemoved(peerId) ?? false;
   }
 
   /** A full picture of the peer; the progress of its followers on the leader. */
@@ -257,7 +293,7 @@ export class Peer {
         }
         return this.#reads.cancel(event.request, event.reason, effects);
       case "appended":
-        return this.#appended(event.id, effects);
+        return this.#appended(event.id, event.nodeState, effects);
       case "snapshot-received":
         this.#counters.messagesReceived++;
         return this.#step(event.message, effects);
@@ -273,6 +309,8 @@ export class Peer {
         return this.#core.transferLeader(event.to);
       case "change-configuration":
         return this.#changeConfiguration(event.change, effects);
+      case "change-members":
+        return this.#changes?.add(event.request, effects);
       case "campaign":
         return this.#core.campaign();
       case "stop":
@@ -292,10 +330,12 @@ export class Peer {
   #tick(now: number, effects: PeerEffects): void {
     this.#proposals.expire(now, effects);
     this.#reads.expire(now, effects);
+    this.#changes?.expire(now, effects);
     this.#reads.tick();
     const write = this.#appends.tick();
     if (write !== undefined) effects.appends.push(write);
     this.#watchDisk();
+    if (this.#streamsSnapshots) this.#activity.tick(this.#core.status().progress);
     if (!this.#disk.hangs) this.#core.tick();
   }
 
@@ -387,6 +427,7 @@ export class Peer {
   }
 
   #append(message: Message, effects: PeerEffects): readonly Message[] {
+    this.#changes?.appended(message.entries);
     const answers = this.#appends.push(message, effects.appends);
     if (message.snapshot !== undefined) {
       const work = effects.appends[effects.appends.length - 1];
@@ -410,12 +451,17 @@ export class Peer {
     }
   }
 
-  #appended(id: number, effects: PeerEffects): void {
+  #appended(
+    id: number,
+    nodeState: ReadonlyMap<string, Uint8Array> | undefined,
+    effects: PeerEffects,
+  ): void {
     const responses = this.#appends.complete(id);
     let superseded: readonly Message[] = [];
     if (this.#snapshot?.appendId === id) {
       superseded = this.#applies.restored(this.#snapshot.snapshot.metadata.index);
       this.#proposals.forgetCertainty();
+      if (nodeState !== undefined) this.#book?.replace(nodeState);
       this.#snapshot = undefined;
     }
     this.#deliver(responses, effects);
@@ -430,6 +476,7 @@ export class Peer {
       const settled = this.#proposals.settleApplied(entries[position], results[position]);
       if (settled !== undefined) effects.applied.push(settled);
     }
+    this.#changes?.settleApplied(entries, effects);
     this.#deliver(responses, effects);
     const { term } = entries[entries.length - 1];
     if (term > this.#appliedTerm) {
@@ -462,6 +509,7 @@ export class Peer {
     this.#stopped = true;
     this.#proposals.stop(cause, effects);
     this.#reads.stop(cause, effects);
+    this.#changes?.stop(cause, effects);
   }
 
   /** Ends the peer because of an error. */
@@ -482,6 +530,9 @@ export class Peer {
     } else if (event.type === "reads") {
       for (const read of event.reads) this.#reads.add(read, effects);
       this.#reads.stop(undefined, effects);
+    } else if (event.type === "change-members") {
+      const error = new StoppedError(false);
+      effects.changesRejected.push({ request: event.request, error });
     }
   }
 

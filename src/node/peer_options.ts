@@ -54,6 +54,11 @@ export interface PeerOptions {
   readonly streamsSnapshots?: boolean;
   /** Step down when a configuration is applied that leaves this leader out. Default false. */
   readonly stepDownOnRemoval?: boolean;
+  /**
+   * The node's own part of the state machine. With it the peer records members and used ids there,
+   * voids changes that use an id again, and takes `change-members`. Default: none of that.
+   */
+  readonly nodeState?: ReadonlyMap<string, Uint8Array>;
   readonly limits?: PeerLimits;
   /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
   readonly nodeOf?: (peerId: PeerId) => number;

@@ -65,6 +65,8 @@ export class Region implements ArrivalRegion, DepartureRegion {
   #install: { readonly appendId: number; readonly spooled: SpooledSnapshot } | undefined;
   #installing: Promise<void> = Promise.resolve();
   #stopped = false;
+  /** Whether a snapshot brought other members. */
+  membersRestored = false;
 
   constructor(parts: RegionParts) {
     this.peer = parts.peer;
@@ -205,10 +207,12 @@ export class Region implements ArrivalRegion, DepartureRegion {
   /** Ends the peer: whatever callers wait for is rejected. */
   stop(cause: RaftError | undefined, now: number): PeerEffects {
     this.#stopped = true;
+    const changes = this.#events.filter(({ type }) => type === "change-members");
     this.#events = [];
     this.#messages = [];
     const asked: PeerEvent[] = [
       { type: "stop", cause },
+      ...changes,
       { type: "proposals", proposals: this.#proposals },
       { type: "reads", reads: this.#reads },
     ];
@@ -232,13 +236,14 @@ export class Region implements ArrivalRegion, DepartureRegion {
   /** Starts a write; its completion comes back as an event. */
   append(work: AppendWork): void {
     this.#compactor.written(work.write);
-    const done: PeerEvent = { type: "appended", id: work.id };
+    const done = { type: "appended", id: work.id } as const;
     if (this.#install?.appendId === work.id) {
       const { spooled } = this.#install;
       this.#installing = this.#installSnapshot(work, spooled);
       this.#installing.then(() => {
         this.#install = undefined;
-        this.push(done);
+        this.membersRestored = true;
+        this.push({ ...done, nodeState: this.stateMachine.nodeState() });
         void spooled.remove();
       }, () => {});
       return;

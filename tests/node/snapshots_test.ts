@@ -1,7 +1,8 @@
 /** Snapshots and compaction on nodes in one process: what is sent, when, and what a crash leaves. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -18,6 +19,10 @@ async function write(cluster: TestCluster, nodeId: number, count: number): Promi
     (_, at) => cluster.node(nodeId).propose(command(`value ${at} of ${count}`)),
   );
   await cluster.complete(Promise.all(proposals));
+}
+
+function isEmpty(directory: string): boolean {
+  return readdirSync(directory).length === 0;
 }
 
 function same(cluster: TestCluster): boolean {
@@ -132,7 +137,11 @@ test("a snapshot holds what is applied when its turn comes, and reads stay linea
       const [behind] = cluster.others(leader);
       cluster.isolate(behind);
       for (let round = 0; round < 8; round++) await write(cluster, leader, 10);
-      await cluster.ticks(15);
+      await cluster.until(
+        "its entries are gone",
+        () =>
+          cluster.node(leader).status().firstIndex > cluster.node(behind).status().lastIndex + 1,
+      );
       cluster.network.heal();
       const read = cluster.node(behind).read({ deadlineMs: 60_000 });
       const { index } = await cluster.complete(read);
@@ -150,8 +159,10 @@ async function leaveBehind(cluster: TestCluster): Promise<{ leader: number; behi
   await cluster.until("all have it", () => same(cluster));
   cluster.isolate(behind);
   for (let round = 0; round < 6; round++) await write(cluster, leader, 10);
-  await cluster.ticks(15);
-  assert.ok(cluster.node(leader).status().firstIndex > cluster.node(behind).status().lastIndex + 1);
+  await cluster.until(
+    "its entries are gone",
+    () => cluster.node(leader).status().firstIndex > cluster.node(behind).status().lastIndex + 1,
+  );
   return { leader, behind };
 }
 
@@ -174,8 +185,7 @@ test("a transfer that is cut off is tried again, and nothing of it is left", asy
       }
       cluster.network.heal();
       await cluster.until("it has caught up", () => same(cluster));
-      await settle();
-      assert.deepEqual(await readdir(join(directory, "snapshots")), []);
+      await cluster.until("nothing is left", () => isEmpty(join(directory, "snapshots")));
     },
   );
   await rm(directory, { recursive: true });
@@ -299,8 +309,7 @@ for (const step of STEPS) {
           );
         }
         await cluster.until("it has caught up", () => same(cluster));
-        await settle();
-        assert.deepEqual(await readdir(join(directory, "snapshots")), []);
+        await cluster.until("nothing is left", () => isEmpty(join(directory, "snapshots")));
       },
     );
     await rm(directory, { recursive: true });

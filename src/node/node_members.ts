@@ -1,0 +1,132 @@
+/**
+ * The members of a node's regions: where they live, as the options and the log say, and the requests
+ * of callers to change them.
+ *
+ * @module
+ */
+
+import type { PeerId } from "../raft/mod.ts";
+import type { Transport } from "../transport/contract.ts";
+import type { CheckedMember } from "./checked_options.ts";
+import type { Directory } from "./directory.ts";
+import type { RequestError } from "./errors.ts";
+import { type MemberChange, MemberChangeRequest } from "./member_changes.ts";
+import type { MemberRecord } from "./member_book.ts";
+import type { MemberChangeResult, MemberStatus } from "./options.ts";
+import type { Region } from "./region.ts";
+
+/** A change with its caller. */
+export class LocalMemberChange extends MemberChangeRequest {
+  readonly resolve: (result: MemberChangeResult) => void;
+  readonly reject: (error: RequestError) => void;
+
+  constructor(
+    change: MemberChange,
+    members: readonly MemberRecord[],
+    deadline: number,
+    resolve: (result: MemberChangeResult) => void,
+    reject: (error: RequestError) => void,
+  ) {
+    super(change, members, deadline);
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+}
+
+/** The members of all regions of a node. */
+export class NodeMembers {
+  readonly #nodeId: number;
+  readonly #directory: Directory;
+  readonly #transport: Transport;
+  /** By region and peer: what the options say. */
+  readonly #told = new Map<number, Map<PeerId, MemberRecord>>();
+
+  constructor(nodeId: number, directory: Directory, transport: Transport) {
+    this.#nodeId = nodeId;
+    this.#directory = directory;
+    this.#transport = transport;
+  }
+
+  /** Takes the members that a node was opened with. */
+  tell(regionId: number, members: readonly CheckedMember[]): void {
+    this.#told.set(regionId, new Map(members.map((member) => [member.peerId, member])));
+    for (const { peerId, nodeId } of members) this.#directory.set(regionId, peerId, nodeId);
+  }
+
+  /**
+   * Makes known to the transport who is a member by now, and forgets who was removed. What the options
+   * say of an address counts more than what is recorded.
+   */
+  refresh(region: Region): void {
+    const { regionId, peer } = region;
+    for (const record of peer.recordedMembers.values()) {
+      this.#directory.set(regionId, record.peerId, record.nodeId);
+    }
+    for (const peerId of this.#directory.peers(regionId)) {
+      const nodeId = this.#directory.nodeOf(regionId, peerId);
+      if (peer.isRemoved(peerId)) this.#forget(regionId, peerId, nodeId);
+      else this.#connect(nodeId, this.#recordOf(region, peerId)?.address);
+    }
+  }
+
+  /** The members of a region as this node sees them, in ascending order. */
+  list(region: Region): MemberStatus[] {
+    const { voters, learners, leaderPeerId } = region.peer.status();
+    return [...voters, ...learners].sort((a, b) => a - b).map((peerId) => {
+      const record = this.#recordOf(region, peerId);
+      return {
+        peerId,
+        nodeId: this.#directory.nodeOf(region.regionId, peerId),
+        address: record?.address,
+        clientAddress: record?.clientAddress,
+        voter: voters.includes(peerId),
+        leader: peerId === leaderPeerId,
+      };
+    });
+  }
+
+  /** Asks for a change; the addresses of all members are recorded with it. */
+  change(region: Region, change: MemberChange, deadline: number): Promise<MemberChangeResult> {
+    const members = this.list(region)
+      .filter(({ nodeId }) => nodeId !== 0)
+      .map(({ peerId, nodeId, address, clientAddress }): MemberRecord => ({
+        peerId,
+        nodeId,
+        address,
+        clientAddress,
+      }));
+    if (change.kind === "add-learner") {
+      members.push(change.member);
+      // Its node must be reachable before the change is applied here.
+      this.#directory.set(region.regionId, change.member.peerId, change.member.nodeId);
+      this.#connect(change.member.nodeId, change.member.address);
+    }
+    return new Promise((resolve, reject) => {
+      const request = new LocalMemberChange(change, members, deadline, resolve, reject);
+      region.push({ type: "change-members", request });
+    });
+  }
+
+  #recordOf(region: Region, peerId: PeerId): MemberRecord | undefined {
+    const told = this.#told.get(region.regionId)?.get(peerId);
+    const recorded = region.peer.recordedMembers.get(peerId);
+    if (told === undefined || recorded === undefined) return told ?? recorded;
+    return {
+      ...recorded,
+      address: told.address ?? recorded.address,
+      clientAddress: told.clientAddress ?? recorded.clientAddress,
+    };
+  }
+
+  #connect(nodeId: number, address: string | undefined): void {
+    if (address !== undefined && nodeId !== this.#nodeId && nodeId !== 0) {
+      this.#transport.addNode(nodeId, address);
+    }
+  }
+
+  #forget(regionId: number, peerId: PeerId, nodeId: number): void {
+    this.#directory.delete(regionId, peerId);
+    this.#told.get(regionId)?.delete(peerId);
+    if (nodeId !== 0 && !this.#directory.hosts(nodeId)) this.#transport.removeNode(nodeId);
+  }
+}

@@ -1,0 +1,227 @@
+/** Members that are added, promoted, removed and replaced while the region serves. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Member, MembershipError, type Node, NotLeaderError } from "../../src/node/mod.ts";
+import { settle, TestCluster, withResource } from "./cluster.ts";
+import { command, emptyState, ListMachine } from "./machines.ts";
+
+const COMPACTION = { entriesMax: 20, keepEntries: 5 };
+
+/** Keeps the node's own state too, and carries it in snapshots. */
+class MemberMachine extends ListMachine {
+  readonly #nodeState: Map<string, Uint8Array>;
+
+  constructor(state: ReturnType<typeof emptyState>) {
+    super(state);
+    const kept = state as { nodeState?: Map<string, Uint8Array> };
+    this.#nodeState = kept.nodeState ??= new Map();
+  }
+
+  override apply(batch: Parameters<ListMachine["apply"]>[0]) {
+    for (const [key, value] of batch.nodeState) {
+      if (value === undefined) this.#nodeState.delete(key);
+      else this.#nodeState.set(key, value);
+    }
+    return super.apply(batch);
+  }
+
+  override nodeState(): ReadonlyMap<string, Uint8Array> {
+    return this.#nodeState;
+  }
+
+  override async *snapshot(): AsyncIterable<Uint8Array> {
+    const own = [...this.#nodeState].map(([key, value]) => [key, [...value]]);
+    const { lastApplied, applied } = this.state;
+    yield await Promise.resolve(
+      new TextEncoder().encode(JSON.stringify({ own, lastApplied, applied })),
+    );
+  }
+
+  override async restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number) {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    const { own } = JSON.parse(await new Blob(parts as BlobPart[]).text());
+    this.#nodeState.clear();
+    for (const [key, value] of own) this.#nodeState.set(key, Uint8Array.from(value));
+    async function* again() {
+      yield* parts;
+    }
+    await super.restore(again(), lastApplied);
+  }
+}
+
+async function open(): Promise<TestCluster> {
+  return await TestCluster.open({
+    node: { compaction: COMPACTION },
+    machine: (state) => new MemberMachine(state),
+  });
+}
+
+const machines = new Map<string, ReturnType<typeof emptyState>>();
+
+/** Starts a node that joins; its state survives restarts under `key`. */
+function join(cluster: TestCluster, member: Member, key: string): Promise<Node> {
+  const state = machines.get(key) ?? emptyState();
+  machines.set(key, state);
+  const { peerId, nodeId = peerId } = member;
+  return cluster.start(nodeId, {
+    regions: [{
+      peerId,
+      join: true,
+      members: cluster.members,
+      stateMachine: new MemberMachine(state),
+    }],
+  });
+}
+
+async function write(cluster: TestCluster, nodeId: number, count: number): Promise<void> {
+  const proposals = Array.from(
+    { length: count },
+    (_, at) => cluster.node(nodeId).propose(command(`${at}`)),
+  );
+  await cluster.complete(Promise.all(proposals));
+}
+
+async function refusal(cluster: TestCluster, promise: Promise<unknown>): Promise<string> {
+  const error = await cluster.complete(promise.then(() => undefined, (error) => error));
+  assert.ok(error instanceof MembershipError, `found ${error}`);
+  assert.equal(error.mayHaveTakenEffect, false);
+  return error.code;
+}
+
+test("a member is added as a learner, catches up by a snapshot, is promoted, and others are removed", async () => {
+  await withResource(await open(), async (cluster) => {
+    const leader = await cluster.leader();
+    for (let round = 0; round < 6; round++) await write(cluster, leader, 10);
+    await cluster.until(
+      "the log is compacted",
+      () => cluster.node(leader).status().firstIndex > 20,
+    );
+
+    const member = { peerId: 4, address: "memory" };
+    const added = await cluster.complete(cluster.node(leader).addLearner(member));
+    assert.deepEqual([added.voters, added.learners], [[1, 2, 3], [4]]);
+    assert.equal(await refusal(cluster, cluster.node(leader).promote(4)), "NOT_CAUGHT_UP");
+
+    const joined = await join(cluster, member, "added/4");
+    await cluster.until(
+      "it has caught up",
+      () => joined.status().lastApplied >= cluster.node(leader).status().lastApplied - 2,
+    );
+    assert.equal(machines.get("added/4")!.applied.length, 60);
+    assert.deepEqual(joined.members().map(({ peerId, voter }) => [peerId, voter]), [
+      [1, true],
+      [2, true],
+      [3, true],
+      [4, false],
+    ]);
+
+    const promoted = await cluster.complete(cluster.node(leader).promote(4));
+    assert.deepEqual([promoted.voters, promoted.learners], [[1, 2, 3, 4], []]);
+    const removed = cluster.others(leader).find((id) => id !== 4)!;
+    const left = await cluster.complete(cluster.node(leader).remove(removed));
+    assert.ok(!left.voters.includes(removed) && left.voters.length === 3);
+    await cluster.crash(removed);
+    await write(cluster, leader, 5);
+    await cluster.until(
+      "the new member has it",
+      () => machines.get("added/4")!.applied.length === 65,
+    );
+
+    assert.equal(
+      await refusal(cluster, cluster.node(leader).addLearner({ peerId: removed })),
+      "PEER_ID_USED",
+    );
+  });
+});
+
+test("changes that do not fit are refused with the reason", async () => {
+  await withResource(await open(), async (cluster) => {
+    const leader = await cluster.leader();
+    const node = cluster.node(leader);
+    const [other] = cluster.others(leader);
+    assert.equal(await refusal(cluster, node.addLearner({ peerId: other })), "ALREADY_MEMBER");
+    assert.equal(
+      await refusal(cluster, node.addLearner({ peerId: 9, nodeId: other })),
+      "ALREADY_MEMBER",
+    );
+    assert.equal(await refusal(cluster, node.promote(other)), "NOT_A_LEARNER");
+    assert.equal(await refusal(cluster, node.promote(9)), "UNKNOWN_PEER");
+    assert.equal(await refusal(cluster, node.remove(9)), "UNKNOWN_PEER");
+    const refused = cluster.node(other).remove(leader).catch((error) => error);
+    const error = await cluster.complete(refused);
+    assert.ok(error instanceof NotLeaderError && error.leaderNodeId === leader);
+
+    const first = node.addLearner({ peerId: 7, address: "memory" });
+    const second = refusal(cluster, node.addLearner({ peerId: 8, address: "memory" }));
+    assert.equal(await second, "CHANGE_UNDER_WAY");
+    assert.deepEqual((await cluster.complete(first)).learners, [7]);
+  });
+});
+
+test("a removal that would leave too few that are alive is refused unless it is forced", async () => {
+  await withResource(await open(), async (cluster) => {
+    const leader = await cluster.leader();
+    const [dead, alive] = cluster.others(leader);
+    await cluster.crash(dead);
+    await cluster.until("its silence is noticed", () => {
+      const { progress } = cluster.node(leader).status();
+      return progress!.get(dead)!.recentActive === false;
+    });
+    await cluster.ticks(15);
+    assert.equal(await refusal(cluster, cluster.node(leader).remove(alive)), "QUORUM_AT_RISK");
+    const left = await cluster.complete(cluster.node(leader).remove(dead));
+    assert.equal(left.voters.length, 2);
+  });
+});
+
+test("a leader that is removed steps down and the others go on", async () => {
+  await withResource(await open(), async (cluster) => {
+    const leader = await cluster.leader();
+    const others = cluster.others(leader);
+    const removed = await cluster.complete(cluster.node(leader).remove(leader));
+    assert.deepEqual(removed.voters, others);
+    const next = await cluster.leader(others);
+    await write(cluster, next, 3);
+    assert.equal(cluster.node(leader).status().role, "follower");
+  });
+});
+
+test("a voter is replaced in one step, and all of it survives restarts", async () => {
+  await withResource(await open(), async (cluster) => {
+    const leader = await cluster.leader();
+    const [replaced, kept] = cluster.others(leader);
+    for (let round = 0; round < 5; round++) await write(cluster, leader, 10);
+    await cluster.crash(replaced);
+    const by = { peerId: 5, address: "memory" };
+    await join(cluster, by, "replacing/5");
+    const result = await cluster.complete(
+      cluster.node(leader).replace(replaced, by, { deadlineMs: 60_000 }),
+    );
+    assert.deepEqual([...result.voters], [leader, kept, 5].sort((a, b) => a - b));
+
+    for (const nodeId of [leader, kept, 5]) await cluster.crash(nodeId);
+    for (const nodeId of [leader, kept]) await cluster.start(nodeId);
+    // It knows the others from the log alone.
+    machines.get("replacing/5");
+    const again = await cluster.start(5, {
+      regions: [{
+        peerId: 5,
+        join: true,
+        members: [],
+        stateMachine: new MemberMachine(machines.get("replacing/5")!),
+      }],
+    });
+    const next = await cluster.leader([leader, kept, 5]);
+    await write(cluster, next, 3);
+    await write(cluster, 5, 1);
+    await settle();
+    assert.deepEqual(again.members().map(({ peerId }) => peerId), [...result.voters]);
+    assert.equal(again.members().every(({ address }) => address === "memory"), true);
+    const error = await cluster.complete(
+      cluster.node(next).addLearner({ peerId: replaced }).catch((error) => error),
+    );
+    assert.equal(error.code, "PEER_ID_USED");
+  });
+});
