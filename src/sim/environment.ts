@@ -169,7 +169,8 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
   const delayMinUs = chance.between(50, 800);
   const diskMinUs = chance.between(20, 500);
   const quiet = chance.hits(100);
-  const swarm = chance.hits(700);
+  // How many of a thousand kinds of faults exist: all, half of them, or few.
+  const kindsPerMille = chance.pick([1000, 550, 550, 200]);
   const preVote = chance.hits(750);
   const checkQuorum = chance.hits(750);
   const mayChangeMembers = preVote || checkQuorum;
@@ -199,9 +200,9 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     entriesKept: chance.hits(300) ? chance.skewed(0, 20) : Infinity,
     thinkMaxUs: chance.skewed(2_000, 40_000),
     requestTimeoutMs: chance.between(100, 600),
-    faultIntervalUs: faults.intervalUs ?? chance.between(20_000, 90_000),
+    faultIntervalUs: faults.intervalUs ?? chance.between(10_000, 90_000),
     faultWeights: FAULT_KINDS.map((kind) => {
-      const drawn = !swarm || chance.hits(550) ? WEIGHTS[kind] : 0;
+      const drawn = chance.hits(kindsPerMille) ? WEIGHTS[kind] : 0;
       if (!mayChangeMembers && MEMBERSHIP_KINDS.has(kind)) return 0;
       return faults.weights === undefined ? drawn : faults.weights[kind] ?? 0;
     }),

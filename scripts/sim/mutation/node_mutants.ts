@@ -65,11 +65,6 @@ export const NODE_MUTANTS: readonly Rule[] = [
       "entry.context !== undefined || entry.command.length > 0",
       "entry.command.length > 20",
     ],
-    [
-      "goes back when a batch ends after a snapshot",
-      "this.#lastApplied = Math.max(this.#lastApplied, batch.lastApplied);",
-      "this.#lastApplied = batch.lastApplied;",
-    ],
   ]),
   ...rulesOf("node/forwarded.ts", [
     [
@@ -103,11 +98,6 @@ export const NODE_MUTANTS: readonly Rule[] = [
       "answers proposals of an earlier incarnation",
       "if (id.epoch !== this.#options.epoch) return undefined;",
       "",
-    ],
-    [
-      "answers proposals of other members",
-      "if (id === undefined || id.origin !== this.#options.peerId) return undefined;",
-      "if (id === undefined) return undefined;",
     ],
   ]),
   ...rulesOf("node/reads.ts", [

@@ -20,9 +20,9 @@ export const WORLD_MUTANTS: readonly Rule[] = [
       "if (failure !== undefined) this.#underWay = this.#underWay!.map(({ done }) => ({ commit: () => {}, done }));",
     ],
     [
-      "a transaction lands in part",
+      "the last write of a transaction lands without the others",
       "for (const write of lost) write.commit();",
-      "lost[0].commit();",
+      "lost[lost.length - 1].commit();",
     ],
   ]),
   ...rulesOf("sim/log_image.ts", [
