@@ -102,3 +102,12 @@ test("limits of a server must be positive integers", () => {
     }
   }
 });
+
+test("a request without a deadline, or a later one, takes no longer than the limit", () =>
+  withServer(async ({ client, node }) => {
+    for (const deadlineMs of [600_000, 60_000]) {
+      await client.get("a", { deadlineMs });
+      const given = node.lastCall?.deadlineMs ?? Infinity;
+      assert.ok(given > 0 && given <= 1234, `${given}`);
+    }
+  }, { requestTimeoutMs: 1234 }));
