@@ -198,9 +198,24 @@ export class EnvelopeError extends RaftError {
   }
 }
 
+/**
+ * Why a message did not reach the core:
+ *
+ * - `TERM_MISSING`: it is of a kind that belongs to a term, and names none.
+ * - `NOT_LEADING`: a forwarded proposal came to a member that does not lead.
+ * - `STALE_PROPOSAL`: a forwarded proposal was repeated, or meant for another term.
+ * - `SNAPSHOT_UNSUPPORTED`: a snapshot carries a state, which this host does not install.
+ */
+export type MessageRejectionCode =
+  | "TERM_MISSING"
+  | "NOT_LEADING"
+  | "STALE_PROPOSAL"
+  | "SNAPSHOT_UNSUPPORTED";
+
 /** A message was refused by the node before it reached the core; it changed nothing. */
 export class MessageRejectedError extends RaftError {
-  constructor(code: string, message: string) {
+  /** Says why, and names the message. */
+  constructor(code: MessageRejectionCode, message: string) {
     super(code, message);
   }
 }
