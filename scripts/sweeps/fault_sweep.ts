@@ -12,7 +12,8 @@
 
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { verifyStorage } from "../../src/storage/sqlite/mod.ts";
+import type { StorageError } from "../../src/storage/mod.ts";
+import { SqliteNodeStorage, verifyStorage } from "../../src/storage/sqlite/mod.ts";
 import {
   commandOf,
   count as tally,
@@ -22,9 +23,13 @@ import {
   type SweepReport,
   withDirectory,
 } from "./sweep.ts";
-import { expectedStates, stepOf } from "./workload.ts";
+import { expectedStates, LIMITS, runStep, stepOf } from "./workload.ts";
 
 const STEPS = 24;
+
+/** Pages of a database with tables and nothing in them, about. */
+const PAGES_MIN = 7;
+
 const CALLS = [
   "fsync",
   "fdatasync",
@@ -71,6 +76,44 @@ export function faultSweep(count: number): Promise<SweepReport> {
       }
       tally(report, `${fault.call}: ${end}`);
       rmSync(directory, { recursive: true, force: true });
+    }
+    return report;
+  });
+}
+
+/**
+ * Runs the script on disks of many sizes, without any tool: the database may grow to so many pages
+ * only, from the fewest on which a storage can be created. `step` is the difference between sizes.
+ *
+ * @throws when a run on a full disk ends otherwise than with the truth.
+ */
+export function fullDiskSweep(step: number): Promise<SweepReport> {
+  return withDirectory(async (parent) => {
+    const states = await expectedStates(STEPS);
+    const report: SweepReport = {};
+    for (let pages = PAGES_MIN; report["done"] === undefined; pages += step) {
+      const directory = join(parent, String(pages));
+      const writer = pages % 2 === 0 ? "direct" : "worker";
+      let acknowledged = 0;
+      let end = "done";
+      try {
+        const databaseBytesMax = pages * 4096;
+        const options = { directory, ...LIMITS, writer, databaseBytesMax } as const;
+        const node = await SqliteNodeStorage.open(options);
+        try {
+          for (; acknowledged < STEPS; acknowledged++) await runStep(node, acknowledged);
+        } finally {
+          await node.close();
+        }
+      } catch (error) {
+        end = (error as StorageError).code;
+        if (end !== "STORAGE_FULL") throw error;
+      }
+      const found = await check(directory, states, acknowledged);
+      if (found !== acknowledged) {
+        throw new Error(`${pages} pages: step ${acknowledged} acknowledged, ${found} shown`);
+      }
+      tally(report, end);
     }
     return report;
   });

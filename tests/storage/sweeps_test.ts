@@ -1,0 +1,62 @@
+/**
+ * The sweeps over crashes, lost writes, damage and failing calls, each with a small count; the tasks
+ * `crash:sweep`, `disk:sweep`, `corruption:sweep` and `fault:sweep` run them at length.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { corruptionSweep } from "../../scripts/sweeps/corruption_sweep.ts";
+import { crashSweep } from "../../scripts/sweeps/crash_sweep.ts";
+import { diskSweep } from "../../scripts/sweeps/disk_sweep.ts";
+import { faultSweep, fullDiskSweep } from "../../scripts/sweeps/fault_sweep.ts";
+import { straceMissing } from "../../scripts/sweeps/sweep.ts";
+
+/** They start many processes: generous where the machine is busy. */
+const SLOW = { timeout: 300_000 };
+
+/** Every run is another one; a failure names its seed's place in the sweep. */
+const seed = Date.now() % 1_000_000;
+
+const skip = straceMissing();
+
+test(
+  "a node killed 25 times while it writes loses nothing, and applies everything once",
+  SLOW,
+  async () => {
+    const report = await crashSweep(25, seed);
+    assert.equal((report["kills, writer direct"] ?? 0) + (report["kills, writer worker"] ?? 0), 25);
+    assert.ok(report["puts acknowledged"] > 100);
+  },
+);
+
+test(
+  "a disk that lost un-synced writes opens with everything acknowledged",
+  { ...SLOW, skip },
+  async () => {
+    const report = await diskSweep(60, seed);
+    assert.ok(report["images that lack writes"] > 10);
+    assert.ok(report["recorded events"] > 200);
+  },
+);
+
+test(
+  "damage to any page or frame is found, harmless, or in the last transaction",
+  SLOW,
+  async () => {
+    const report = await corruptionSweep(1, seed);
+    assert.ok(report["frame: found by open and verify"] > 50);
+    assert.ok(report["page: found by open and verify"] > 0);
+  },
+);
+
+test("any call that fails ends in a correct state or a typed stop", { ...SLOW, skip }, async () => {
+  const report = await faultSweep(16);
+  assert.equal(Object.values(report).reduce((sum, times) => sum + times, 0), 16);
+});
+
+test("a disk of any size that runs full ends in a typed stop", SLOW, async () => {
+  const report = await fullDiskSweep(3);
+  assert.ok(report["STORAGE_FULL"] > 1);
+});
