@@ -199,3 +199,17 @@ test("changed certificates are used by new connections, and open ones stay", asy
   });
   assert.deepEqual(sources.map((source) => source.followers), [0, 0]);
 });
+
+test("nodes that trust two authorities at once can change from one to the other", () =>
+  withTransports(async (start) => {
+    const older = await newAuthority("older");
+    const newer = await newAuthority("newer");
+    const ca = older.keyPair.certificate + newer.keyPair.certificate;
+    const both = async (authority: CertificateAuthority, nodeId: number) => ({
+      tls: { certificates: { ca, ...await nodeCertificate(authority, nodeId) } },
+    });
+    const a = await start(1, await both(older, 1));
+    const b = await start(2, await both(newer, 2));
+    await delivers(a, b, 2);
+    await delivers(b, a, 1);
+  }));
