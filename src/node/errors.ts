@@ -202,12 +202,14 @@ export class EnvelopeError extends RaftError {
  * Why a message did not reach the core:
  *
  * - `TERM_MISSING`: it is of a kind that belongs to a term, and names none.
+ * - `OWN_NAME`: it is an answer in the name of the receiver, whose only such answers are its own.
  * - `NOT_LEADING`: a forwarded proposal came to a member that does not lead.
  * - `STALE_PROPOSAL`: a forwarded proposal was repeated, or meant for another term.
  * - `SNAPSHOT_UNSUPPORTED`: a snapshot carries a state, which this host does not install.
  */
 export type MessageRejectionCode =
   | "TERM_MISSING"
+  | "OWN_NAME"
   | "NOT_LEADING"
   | "STALE_PROPOSAL"
   | "SNAPSHOT_UNSUPPORTED";

@@ -98,7 +98,7 @@ export class Peer {
     this.#disk = new DiskWatch(electionTick);
     this.#activity = new Activity(electionTick);
     this.#forwardProposals = options.forwardProposals ?? true;
-    this.#admission = new Admission(options.installsSnapshots ?? false);
+    this.#admission = new Admission(options.id, options.installsSnapshots ?? false);
     this.#nodeOf = options.nodeOf ?? (() => 0);
     this.#logger = options.logger ?? SILENT_LOGGER;
     const limits = checkLimits(options.limits);

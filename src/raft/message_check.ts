@@ -55,7 +55,7 @@ function checkKind(raft: Raft, message: Message): string | undefined {
       return checkSender(raft, message) ?? checkSnapshot(message);
     case "vote":
     case "pre-vote":
-      return checkSender(raft, message);
+      return checkSender(raft, message) ?? checkLastTerm(message);
     case "append-response":
       return checkAppendResponse(raft, message);
     case "heartbeat-response":
@@ -86,6 +86,11 @@ function checkSender(raft: Raft, message: Message): string | undefined {
   if (message.from === 0) return "the sender is missing";
   if (message.from === raft.id) return OF_ITSELF;
   return message.term === 0 ? "the term is missing" : undefined;
+}
+
+/** Nobody has entries of a term that it has not seen. */
+function checkLastTerm({ term, logTerm }: Message): string | undefined {
+  return logTerm > term ? `its last entry is of term ${logTerm}, beyond ${term}` : undefined;
 }
 
 /** A piece of a leader's log: no gap, terms that never decrease, none above the leader's. */

@@ -64,7 +64,7 @@ export class Raft {
   pendingRequestSnapshot = 0;
 
   /** Reads that wait for a quorum's confirmation. */
-  readOnly = new ReadOnly();
+  readOnly: ReadOnly = new ReadOnly();
   /**
    * Reads that arrived before the leader committed an entry of its term. Should it lose its term
    * first, they wait for the next term it leads: late, but no less linearizable.

@@ -273,6 +273,7 @@ export class RawNode {
 
   /** Hands leadership to `to` (thesis §3.10). Nothing happens when it is no voter or no leader is known. */
   transferLeader(to: PeerId): void {
+    if (to === NO_PEER) return;
     step(this.#raft, createMessage({ type: "transfer-leader", from: to }));
   }
 

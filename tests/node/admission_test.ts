@@ -31,3 +31,12 @@ test("answers without a term, which the core would take for its own, are refused
     assert.deepEqual([subject.state, messages.length], ["follower", 0], type);
   }
 });
+
+test("an answer from elsewhere in the peer's own name is refused: only its disk may acknowledge", () => {
+  for (const type of ["append-response", "vote-response", "pre-vote-response"] as const) {
+    const subject = peer();
+    const message = createMessage({ type, from: 1, to: 1, term: 1, index: 1 });
+    const { refused } = subject.handle([{ type: "messages", messages: [message] }], 0);
+    assert.deepEqual(refused.map(({ code }) => code), ["OWN_NAME"], type);
+  }
+});

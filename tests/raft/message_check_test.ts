@@ -313,3 +313,10 @@ test("late and repeated answers of the storage threads are harmless", () => {
   assert.deepEqual(member.refusals, []);
   assert.deepEqual(member.node.status(), before);
 });
+
+test("a candidate cannot have an entry of a term that it has not seen", () => {
+  const why = /its last entry is of term 6, beyond 5/;
+  for (const type of ["vote", "pre-vote"] as const) {
+    assertRefusedByAll(message(type, { term: 5, logTerm: 6, index: 9 }), "MESSAGE_REFUSED", why);
+  }
+});
