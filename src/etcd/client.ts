@@ -275,17 +275,33 @@ function attemptCall<Request, Response>(
   deadline: number,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
-    endpoint.client.makeUnaryRequest(
-      method.path,
-      method.serialize,
-      method.deserialize,
-      request,
-      { deadline },
-      (error, response) => {
-        if (error !== null) reject(toEtcdError(error, endpoint.name, method.write));
-        else resolve(response as Response);
-      },
-    );
+    try {
+      endpoint.client.makeUnaryRequest(
+        method.path,
+        method.serialize,
+        method.deserialize,
+        request,
+        { deadline },
+        (error, response) => {
+          if (error !== null) reject(toEtcdError(error, endpoint.name, method.write));
+          else resolve(response as Response);
+        },
+      );
+    } catch (cause) {
+      reject(closedError(endpoint.name, cause));
+    }
+  });
+}
+
+/** gRPC throws at once when the client was closed before the call, or between two attempts. */
+function closedError(endpoint: string, cause: unknown): EtcdError {
+  return new EtcdError({
+    status: GrpcStatus.CANCELLED,
+    reason: "the client is closed",
+    endpoint,
+    mayHaveTakenEffect: false,
+    retryable: false,
+    cause,
   });
 }
 

@@ -108,3 +108,13 @@ test("endpoints that make no sense are refused", () => {
     code: "INVALID_CONFIG",
   });
 });
+
+test("a closed client rejects calls as cancelled, also those that were to be tried again", async () => {
+  const client = new EtcdClient({ endpoints: [await deadAddress()] });
+  const trying = client.put("a", "1", { deadlineMs: 60_000 });
+  const retried = assert.rejects(trying, { name: "EtcdError" });
+  await new Promise((resolve) => setImmediate(resolve));
+  client.close();
+  await retried;
+  await assert.rejects(client.get("a"), { code: "CANCELLED", mayHaveTakenEffect: false });
+});
