@@ -26,7 +26,7 @@ export interface ServerOptions {
   readonly nodeId: number;
   /** From 1 to 128 bytes of UTF-8. */
   readonly clusterId: string;
-  /** The folder of its data: `raft.db`, `lock.db` and `kv.db`. */
+  /** The folder of its data: `raft.db`, `lock.db`, `kv.db`, and `snapshots` while one arrives. */
   readonly data: string;
   /** All members, this one included, in ascending order. */
   readonly members: readonly MemberAddress[];
@@ -142,14 +142,16 @@ async function openNode(
     await storage.close();
     throw error;
   }
-  const members = options.members.map((member) => ({
-    peerId: member.nodeId,
-    address: formatAddress(member.peer),
+  const members = options.members.map(({ nodeId, peer, client }) => ({
+    peerId: nodeId,
+    address: formatAddress(peer),
+    clientAddress: client && formatAddress(client),
   }));
   const node = await Node.open({
     nodeId,
     clusterId,
     storage,
+    directory: data,
     transport,
     regions: [{ stateMachine: store, members }],
     tickMs: options.tickMs,
@@ -170,12 +172,14 @@ async function openApi(
   const { peer: peerFiles, clientCertificates } = options.tls;
   const peerScheme = peerFiles === undefined ? "http" : "https";
   const clientScheme = certificates === undefined ? "http" : "https";
-  const members = options.members.map(({ nodeId, peer, client }) => ({
-    nodeId,
-    name: `node-${nodeId}`,
-    peerUrls: [`${peerScheme}://${formatAddress(peer)}`],
-    clientUrls: client === undefined ? [] : [`${clientScheme}://${formatAddress(client)}`],
-  }));
+  const members = () =>
+    node.members().map(({ nodeId, address, clientAddress, voter }) => ({
+      nodeId,
+      name: `node-${nodeId}`,
+      peerUrls: address === undefined ? [] : [`${peerScheme}://${address}`],
+      clientUrls: clientAddress === undefined ? [] : [`${clientScheme}://${clientAddress}`],
+      isLearner: !voter,
+    }));
   const etcd = new EtcdServer({
     // The store is the node's only state machine, so its results are those of the store.
     node: {
@@ -185,7 +189,7 @@ async function openApi(
     },
     store,
     clusterId: options.clusterId,
-    members: () => members,
+    members,
     listen: options.clientListen,
     tls: certificates === undefined
       ? "insecure"

@@ -56,6 +56,9 @@ const DEFAULTS = {
 /** A snapshot reads every page once. */
 const SNAPSHOT_CACHE_BYTES = 1024 * 1024;
 
+/** A restoration writes pages once; what does not fit goes to the write-ahead log early. */
+const RESTORE_CACHE_BYTES = 8 * 1024 * 1024;
+
 /** The replicated key-value store of one member. */
 export class KvStore implements StateMachine<KvResult> {
   /** The file it lives in. */
@@ -211,7 +214,7 @@ export class KvStore implements StateMachine<KvResult> {
     this.#expectOpen("restore");
     this.#guard("restore", () => this.#commit());
     this.#state = "restoring";
-    const writer = this.#connect("full");
+    const writer = this.#connect("full", RESTORE_CACHE_BYTES);
     try {
       await restoreSnapshot(writer, chunks, lastApplied);
     } catch (cause) {

@@ -11,6 +11,9 @@ import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { SnapshotChunk, SnapshotEnd } from "../wire/mod.ts";
 
+/** How much is read in one turn of the event loop. */
+const TURN_BYTES = 256 * 1024;
+
 /** The pieces of a snapshot between its source and what the receiver has stored. */
 export class SnapshotWindow {
   /** What is read and not known to be stored, in order. */
@@ -41,6 +44,7 @@ export class SnapshotWindow {
    * @param arrived called whenever there are new pieces, and at the end.
    */
   async read(pieceBytesMax: () => number, arrived: () => void): Promise<void> {
+    let pauseAt = TURN_BYTES;
     while (!this.closed) {
       if (this.readBytes - this.storedBytes >= this.windowBytes) {
         await new Promise<void>((resolve) => this.waiting.add(resolve));
@@ -55,7 +59,10 @@ export class SnapshotWindow {
       }
       this.cut(next.value, pieceBytesMax());
       arrived();
-      // A source that always has more must not keep the event loop from anything else.
+      // A source that always has more must not keep the event loop from anything else for long; but
+      // where a turn is long because of other work, one chunk a turn would take forever.
+      if (this.readBytes < pauseAt) continue;
+      pauseAt = this.readBytes + TURN_BYTES;
       await setImmediate();
     }
   }
