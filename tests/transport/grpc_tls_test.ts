@@ -2,6 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
+import { createMessage } from "../../src/raft/mod.ts";
 import type { CertificateAuthority, KeyPair } from "../../src/tls/authority.ts";
 import type { Certificates, CertificateSource } from "../../src/tls/mod.ts";
 import { nodeCertificateName } from "../../src/transport/grpc/mod.ts";
@@ -118,7 +119,15 @@ test("a node that opens a stream with another node's certificate is refused, and
     const peerName = (nodeId: number) => nodeCertificateName("test", nodeId === 2 ? 3 : nodeId);
     const impostor = await start(2, { tls: { certificates, peerName } });
     await fails(impostor, a, 1);
-    assert.ok(a.transport.counters().refusedCertificate > 0);
+    const refused = a.transport.counters().refusedCertificate;
+    assert.ok(refused > 0);
+    const transfer = impostor.transport.sendSnapshot(1, {
+      regionId: 1,
+      message: createMessage({ type: "snapshot", to: 1, from: 2, term: 1 }),
+      chunks: ReadableStream.from([Uint8Array.of(1)]),
+    });
+    assert.equal((await transfer.done).ok, false);
+    assert.ok(a.transport.counters().refusedCertificate > refused);
     assert.equal(a.transport.counters().connectionsAccepted, 0);
     assert.match(
       logger.warnings.join("\n"),
