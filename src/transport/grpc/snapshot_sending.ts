@@ -44,7 +44,7 @@ interface Attempt {
 }
 
 /** How long a receiver may take to hear that a transfer was given up. */
-const ABORT_MS = 1_000;
+const ABORT_MS = 10_000;
 
 /** What the receiver ends a stream with when there is no use in trying again. */
 const FINAL: ReadonlySet<grpc.status> = new Set([
@@ -59,6 +59,8 @@ const FINAL: ReadonlySet<grpc.status> = new Set([
 /** The transfer of one snapshot to one node. */
 export class SnapshotSender implements SnapshotTransfer {
   readonly done: Promise<SnapshotOutcome>;
+  /** Resolves when it has ended and its connection is closed, which may be later. */
+  readonly released: Promise<void>;
   private readonly context: Context;
   private readonly nodeId: number;
   private readonly address: string;
@@ -66,6 +68,7 @@ export class SnapshotSender implements SnapshotTransfer {
   private readonly window: SnapshotWindow;
   private readonly backoff: Backoff;
   private report!: (outcome: SnapshotOutcome) => void;
+  private reportReleased!: () => void;
   private attempt: Attempt | undefined;
   private timer: Timer | undefined;
   private stallTimer: Timer | undefined;
@@ -86,6 +89,7 @@ export class SnapshotSender implements SnapshotTransfer {
     this.pieceBytesMax = snapshotChunkBytes;
     this.backoff = new Backoff(backoffMs, backoffMsMax, random);
     this.done = new Promise((resolve) => this.report = resolve);
+    this.released = new Promise((resolve) => this.reportReleased = resolve);
     this.expectProgress();
     this.connect();
   }
@@ -276,5 +280,6 @@ export class SnapshotSender implements SnapshotTransfer {
     this.attempt = undefined;
     attempt?.call.cancel();
     attempt?.client.close();
+    if (this.over) this.reportReleased();
   }
 }

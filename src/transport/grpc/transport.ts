@@ -147,7 +147,7 @@ export class GrpcTransport implements Transport {
     }
     const sender = new SnapshotSender(this.context, nodeId, known.address, snapshot);
     this.senders.add(sender);
-    void sender.done.then(() => this.senders.delete(sender));
+    void sender.released.then(() => this.senders.delete(sender));
     return sender;
   }
 
