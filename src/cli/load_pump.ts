@@ -23,7 +23,7 @@ export interface LoadPumpOptions {
   readonly mayPass: (error: unknown) => boolean;
   /** Says for people why a write failed. */
   readonly describe: (error: unknown) => string;
-  /** Called once a write is acknowledged. */
+  /** Called once a write is acknowledged, before it is counted. When it throws, the write failed. */
   readonly acknowledged: (record: LoadRecord) => void;
   /** Called when a write has failed for good. */
   readonly failed: (record: LoadRecord, error: unknown) => void;
@@ -115,9 +115,9 @@ class LoadPump {
       try {
         await this.options.put(record, attempt);
         this.lastAcknowledgedMs = this.options.now();
+        this.options.acknowledged(record);
         this.state.acknowledged += 1;
         this.state.inputBytes = Math.max(this.state.inputBytes, record.inputBytes);
-        this.options.acknowledged(record);
         return;
       } catch (error) {
         if (!this.options.mayPass(error) || this.outOfPatience(error)) {

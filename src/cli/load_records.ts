@@ -91,10 +91,13 @@ function parseTsv(bytes: Uint8Array): [Uint8Array, Uint8Array] {
   return [bytes.subarray(0, tab), bytes.subarray(tab + 1)];
 }
 
+/** Refuses what is no UTF-8: to put another character in its place would alter the data. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 function parseJsonLine(bytes: Uint8Array, line: number): [Uint8Array, Uint8Array] {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(Buffer.from(bytes).toString("utf8"));
+    parsed = JSON.parse(UTF8.decode(bytes));
   } catch (error) {
     throw new CommandFailedError(`line ${line} is not JSON: ${messageOf(error)}`, { cause: error });
   }
@@ -108,8 +111,18 @@ function parseJsonLine(bytes: Uint8Array, line: number): [Uint8Array, Uint8Array
 function jsonBytes(fields: Record<string, unknown>, name: string, line: number): Uint8Array {
   const text = fields[name];
   const base64 = fields[`${name}Base64`];
-  if (typeof text === "string" && base64 === undefined) return Buffer.from(text, "utf8");
-  if (typeof base64 === "string" && text === undefined) return Buffer.from(base64, "base64");
+  if (typeof text === "string" && base64 === undefined) {
+    if (/\p{Surrogate}/u.test(text)) {
+      throw new CommandFailedError(`line ${line}: "${name}" holds half a surrogate pair`);
+    }
+    return Buffer.from(text, "utf8");
+  }
+  if (typeof base64 === "string" && text === undefined) {
+    const decoded = Buffer.from(base64, "base64");
+    // Buffer skips what is no base64, and ends at the first padding.
+    if (decoded.toString("base64") === base64) return decoded;
+    throw new CommandFailedError(`line ${line}: "${name}Base64" is not base64 with padding`);
+  }
   throw new CommandFailedError(
     `line ${line} must have a text "${name}", or bytes as "${name}Base64"`,
   );

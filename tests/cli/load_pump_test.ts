@@ -138,3 +138,15 @@ test("an input that cannot be read ends the load after the writes under way", as
   );
   assert.deepEqual(acknowledged, ["a", "b"]);
 });
+
+test("a write that cannot be noted as acknowledged is counted as failed alone", async () => {
+  const { state, failed } = await pump(recordsOf(["a", "b"]), () => Promise.resolve(), {
+    mayPass: () => false,
+    acknowledged: ({ key }) => {
+      if (text(key) === "a") throw new Error("disk full");
+    },
+  });
+  assert.deepEqual(failed, ["a"]);
+  assert.equal(state.acknowledged, 1);
+  assert.equal(state.failed, 1);
+});

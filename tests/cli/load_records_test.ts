@@ -54,6 +54,22 @@ test("a line that cannot be read is named by its number", async () => {
   }
 });
 
+test("a JSON line that no bytes stand for is refused, not mended", async () => {
+  const cases: [Uint8Array, RegExp][] = [
+    [bytes(`{"keyBase64":"YQ=!=","value":""}`), /^line 1: "keyBase64" is not base64 with padding$/],
+    [bytes(`{"key":"a","valueBase64":"YQ"}`), /^line 1: "valueBase64" is not base64 with padding$/],
+    [bytes(`{"key":"\\ud800","value":""}`), /^line 1: "key" holds half a surrogate pair$/],
+    [Uint8Array.of(...bytes(`{"key":"`), 0xff, ...bytes(`","value":""}`)), /^line 1 is not JSON: /],
+  ];
+  for (const [line, message] of cases) {
+    await assert.rejects(read([line], "jsonl"), (error: Error) => {
+      assert.ok(error instanceof CommandFailedError);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
 test("the records do not depend on how the input is cut", async () => {
   const cell = fc.stringMatching(/^[a-z]{1,8}$/);
   const rows = fc.array(fc.tuple(cell, cell), { maxLength: 20 });
