@@ -47,6 +47,12 @@ async function runGet(invocation: Invocation, terminal: Terminal): Promise<numbe
   if (key === "" && !prefix) throw new UsageError("a KEY is missing; --prefix reads all keys");
   const keysOnly = invocation.has("keys-only");
   const countOnly = invocation.has("count-only");
+  const shown = ["keys-only", "count-only", "print-value-only"].filter((name) =>
+    invocation.has(name)
+  );
+  if (shown.length > 1) {
+    throw new UsageError(`--${shown[0]} and --${shown[1]} exclude each other`);
+  }
   const options = {
     prefix,
     limit: invocation.integer("limit", 0, 0, Number.MAX_SAFE_INTEGER),

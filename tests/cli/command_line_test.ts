@@ -58,6 +58,10 @@ test("a wrong command line ends with exit code 2, says what is wrong and writes 
     [["get", "a", "--limit", "-1"], /limit/],
     [["get", "a", "--limit", "many"], /--limit must be an integer from 0 to \d+: it is "many"/],
     [["get", "a", "--rev", "9007199254740993"], /--rev must be an integer/],
+    [
+      ["get", "a", "--keys-only", "--print-value-only"],
+      /--keys-only and --print-value-only exclude/,
+    ],
     [["get", "a", "--colour"], /Unknown option '--colour'/],
     [["get", "a", "--endpoints"], /--endpoints/],
     [["get", "a", "--endpoints", "--json"], /'--endpoints' argument is ambiguous\. `flaredb get/],
