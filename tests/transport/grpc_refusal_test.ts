@@ -152,7 +152,8 @@ test("a frame that cannot be read ends its stream, and the node goes on", () =>
 test("a message above the receiver's limit is refused, one at the limit is taken", () =>
   withTransports(async (start) => {
     const messageBytesMax = 2000;
-    const { transport, recorder } = await start(1, { messageBytesMax });
+    const logger = new Lines();
+    const { transport, recorder } = await start(1, { messageBytesMax, logger });
     const client = new RawClient(transport.address());
     await client.open();
     const context = (length: number) =>
@@ -162,9 +163,12 @@ test("a message above the receiver's limit is refused, one at the limit is taken
       client.send(encodeFrame([{ regionId: 1, message: context(length - overhead) }]));
     send(messageBytesMax);
     send(messageBytesMax + 1);
+    send(messageBytesMax + 1);
     send(1500);
     await until("two messages", () => recorder.items.length === 2);
-    assert.deepEqual(refusals(transport), { refusedOversized: 1 });
+    assert.deepEqual(refusals(transport), { refusedOversized: 2 });
+    assert.equal(logger.warnings.length, 1, "logged once");
+    assert.match(logger.warnings[0]!, /node 9 .*2001/);
     assert.equal(client.status, undefined, "the stream goes on");
     client.close();
   }));
