@@ -4,7 +4,8 @@
  * @module
  */
 
-const NAMES = [
+/** The names of the statuses; the place of each is its number. */
+export const GRPC_STATUS_NAMES = [
   "OK",
   "CANCELLED",
   "UNKNOWN",
@@ -25,14 +26,14 @@ const NAMES = [
 ] as const;
 
 /** The name of a gRPC status. */
-export type GrpcStatusName = (typeof NAMES)[number];
+export type GrpcStatusName = (typeof GRPC_STATUS_NAMES)[number];
 
 /** The number of each status. */
 export const GrpcStatus = Object.freeze(
-  Object.fromEntries(NAMES.map((name, code) => [name, code])),
+  Object.fromEntries(GRPC_STATUS_NAMES.map((name, code) => [name, code])),
 ) as Readonly<Record<GrpcStatusName, number>>;
 
 /** The name of a status number; `"UNKNOWN"` for one that gRPC does not define. */
 export function grpcStatusName(code: number): GrpcStatusName {
-  return NAMES[code] ?? "UNKNOWN";
+  return GRPC_STATUS_NAMES[code] ?? "UNKNOWN";
 }

@@ -20,7 +20,9 @@ export interface ResponseHeader {
 
 /** The answer to a range request. */
 export interface RangeResponse {
+  /** Who answered, and as of which revision. */
   readonly header: ResponseHeader;
+  /** What was found, in ascending order of the keys unless asked otherwise. */
   readonly kvs: readonly KeyValue[];
   /** Whether the limit left pairs out. */
   readonly more: boolean;
@@ -30,6 +32,7 @@ export interface RangeResponse {
 
 /** The answer to a put. */
 export interface PutResponse {
+  /** Who answered, and as of which revision. */
   readonly header: ResponseHeader;
   /** The pair before, when asked for and existing. */
   readonly prevKv: KeyValue | undefined;
@@ -37,7 +40,9 @@ export interface PutResponse {
 
 /** The answer to a deletion. */
 export interface DeleteRangeResponse {
+  /** Who answered, and as of which revision. */
   readonly header: ResponseHeader;
+  /** How many keys there were. */
   readonly deleted: number;
   /** The pairs before, when asked for. */
   readonly prevKvs: readonly KeyValue[];
@@ -53,9 +58,11 @@ export type ResponseOperation =
 
 /** The answer to a transaction. */
 export interface TxnResponse {
+  /** Who answered, and as of which revision. */
   readonly header: ResponseHeader;
   /** Whether the comparisons held. */
   readonly succeeded: boolean;
+  /** What each operation of the branch came to, in their order. */
   readonly responses: readonly ResponseOperation[];
 }
 
@@ -65,8 +72,11 @@ export interface Member {
   readonly id: bigint;
   /** Empty while it has not started yet. */
   readonly name: string;
+  /** Where it listens for other members. */
   readonly peerUrls: readonly string[];
+  /** Where it listens for clients. */
   readonly clientUrls: readonly string[];
+  /** Whether it receives the log without a vote. */
   readonly isLearner: boolean;
 }
 
@@ -78,12 +88,15 @@ export interface MemberListRequest {
 
 /** The members, in ascending order of their ids. */
 export interface MemberListResponse {
+  /** Who answered, and as of which revision. */
   readonly header: ResponseHeader;
+  /** All members, by ascending id. */
   readonly members: readonly Member[];
 }
 
 /** How a member is doing. */
 export interface StatusResponse {
+  /** Who answered, and as of which revision. */
   readonly header: ResponseHeader;
   /** The version of the API it serves, and of the server. */
   readonly version: string;
@@ -95,9 +108,12 @@ export interface StatusResponse {
   readonly leader: bigint;
   /** The commit index. */
   readonly raftIndex: number;
+  /** Its term. */
   readonly raftTerm: number;
+  /** The last index its store has applied. */
   readonly raftAppliedIndex: number;
   /** What is wrong with it, for people. */
   readonly errors: readonly string[];
+  /** Whether it receives the log without a vote. */
   readonly isLearner: boolean;
 }

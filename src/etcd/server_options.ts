@@ -11,12 +11,17 @@ import type { Certificates, CertificateSource, ClientCertificates } from "../tls
 
 /** What the server reads of a node's state. */
 export interface ReplicatedNodeStatus {
+  /** The node. */
   readonly nodeId: number;
+  /** Its replica. */
   readonly peerId: number;
   /** The node of the leader, or 0 when none is known. */
   readonly leaderNodeId: number;
+  /** Its term. */
   readonly term: number;
+  /** The highest index it knows to be committed. */
   readonly commitIndex: number;
+  /** The last index its store has applied. */
   readonly lastApplied: number;
   /** The peers without a vote. */
   readonly learners: readonly number[];
@@ -24,6 +29,7 @@ export interface ReplicatedNodeStatus {
 
 /** How long a call on the node may take. */
 export interface ReplicatedNodeCall {
+  /** How long it may take, in milliseconds. */
   readonly deadlineMs?: number;
 }
 
@@ -42,19 +48,30 @@ export interface ReplicatedNode {
 
 /** A store to read from; `KvStore` is one. */
 export interface ReadableStore {
+  /** The newest revision. */
   readonly revision: number;
   /** @throws KvReadError when the revision asked for cannot be read */
+  /** Reads keys as of a revision. */
   range(request: RangeRequest): RangeResult;
   /** Bytes of the store on disk, and in use. */
   size(): { readonly bytes: number; readonly inUseBytes: number };
+  /** The last applied index; for `Maintenance.Snapshot`. */
+  lastApplied?(): number;
+  /** The state as of now as a stream; without it `Maintenance.Snapshot` is not served. */
+  snapshot?(): AsyncIterable<Uint8Array>;
 }
 
 /** A member as the API shows it; its id there is the node's id. */
 export interface ClusterMember {
+  /** The node. */
   readonly nodeId: number;
+  /** Its name for people. */
   readonly name: string;
+  /** Where it listens for other members. */
   readonly peerUrls: readonly string[];
+  /** Where it listens for clients. */
   readonly clientUrls: readonly string[];
+  /** Whether it receives the log without a vote. Default false. */
   readonly isLearner?: boolean;
 }
 
@@ -74,7 +91,9 @@ export interface EtcdServerTls {
 
 /** What an `EtcdServer` is made of. */
 export interface EtcdServerOptions {
+  /** What commands and reads go through. */
   readonly node: ReplicatedNode;
+  /** What reads are answered from. */
   readonly store: ReadableStore;
   /** The cluster's id; the number in response headers is derived from it. */
   readonly clusterId: string;

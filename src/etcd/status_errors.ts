@@ -11,7 +11,9 @@ import { GrpcStatus } from "./grpc_status.ts";
 
 /** A gRPC status that is not OK. */
 export interface StatusError {
+  /** The number of the gRPC status. */
   readonly code: number;
+  /** The text, as etcd's. */
   readonly details: string;
 }
 

@@ -60,8 +60,11 @@ function envelope(tag: number): Uint8Array {
 
 /** A command that cannot be applied: the same finding on every member of this version. */
 export interface CommandRefusal {
+  /** Tells it from results. */
   readonly kind: "refused";
+  /** Why. */
   readonly reason: KvFailureReason;
+  /** The same for people. */
   readonly message: string;
 }
 

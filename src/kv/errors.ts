@@ -9,6 +9,7 @@ import { RaftError } from "../raft/mod.ts";
 
 /** Bytes are not the protobuf message they should be: truncated, or a number out of its range. */
 export class KvDecodeError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("KV_DECODE", message, options);
   }
@@ -16,6 +17,7 @@ export class KvDecodeError extends RaftError {
 
 /** A value cannot be written as the field it belongs to. */
 export class KvEncodeError extends RaftError {
+  /** Says what happened. */
   constructor(message: string) {
     super("KV_ENCODE", message);
   }
@@ -23,6 +25,7 @@ export class KvEncodeError extends RaftError {
 
 /** Whoever drives the store broke its contract: a batch out of order, a call after `close()`. */
 export class KvUsageError extends RaftError {
+  /** Says what happened. */
   constructor(message: string) {
     super("KV_USAGE", message);
   }
@@ -30,6 +33,7 @@ export class KvUsageError extends RaftError {
 
 /** The database cannot be opened, read or written. The store must be closed; nothing is retried. */
 export class KvStorageError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("KV_STORAGE", message, options);
   }
@@ -37,6 +41,7 @@ export class KvStorageError extends RaftError {
 
 /** A snapshot stream is damaged, cut short, or of a version this build does not know. */
 export class KvSnapshotError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("KV_SNAPSHOT", message, options);
   }
@@ -46,6 +51,7 @@ export class KvSnapshotError extends RaftError {
 export class KvReadError extends RaftError {
   /** `"compacted"`: the revision is gone; `"future-revision"`: it does not exist yet. */
   readonly reason: "compacted" | "future-revision";
+  /** Names the revision asked for, and the bound it is beyond. */
   constructor(reason: "compacted" | "future-revision", asked: number, limit: number) {
     super(
       reason === "compacted" ? "KV_COMPACTED" : "KV_FUTURE_REVISION",

@@ -35,6 +35,7 @@ export class ProtoReader {
   #position = 0;
   #end: number;
 
+  /** Reads from the beginning of the buffer, which it does not copy. */
   constructor(buffer: Uint8Array) {
     // A Buffer's slices would share memory, and would not equal plain arrays.
     this.#buffer = buffer.constructor === Uint8Array

@@ -36,6 +36,7 @@ export const SortTarget = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as
 
 /** A read of one key, of the keys from `key` up to but without `rangeEnd`, or from `key` on. */
 export interface RangeRequest {
+  /** The key, not empty; in a range the first one. */
   readonly key: Uint8Array;
   /** Empty: `key` alone. One zero byte: every key from `key` on. */
   readonly rangeEnd: Uint8Array;
@@ -65,7 +66,9 @@ export interface RangeRequest {
 
 /** A write of one key. */
 export interface PutRequest {
+  /** The key, not empty; in a range the first one. */
   readonly key: Uint8Array;
+  /** The value. */
   readonly value: Uint8Array;
   /** The lease to attach the key to, or {@linkcode NO_LEASE}. */
   readonly lease: bigint;
@@ -79,7 +82,11 @@ export interface PutRequest {
 
 /** A deletion of one key or of a range, which is given as in {@linkcode RangeRequest}. */
 export interface DeleteRangeRequest {
+  /** The key, not empty; in a range the first one. */
   readonly key: Uint8Array;
+  /**
+   * Where the range ends, as etcd has it: empty for one key, a single 0 for all from the key on.
+   */
   readonly rangeEnd: Uint8Array;
   /** Return the pairs as they were before. */
   readonly prevKv: boolean;
@@ -100,7 +107,11 @@ export interface Compare {
   readonly result: number;
   /** One of {@linkcode CompareTarget}. */
   readonly target: number;
+  /** The key, not empty; in a range the first one. */
   readonly key: Uint8Array;
+  /**
+   * Where the range ends, as etcd has it: empty for one key, a single 0 for all from the key on.
+   */
   readonly rangeEnd: Uint8Array;
   /** Bytes for `value`, a bigint for `lease`, else a number. */
   readonly operand: number | bigint | Uint8Array;
@@ -116,8 +127,11 @@ export type TxnOperation =
 
 /** If all of `compare` hold then `success`, else `failure`, as one atomic step of one revision. */
 export interface TxnRequest {
+  /** What must hold, all of it. */
   readonly compare: readonly Compare[];
+  /** What is done when it holds. */
   readonly success: readonly TxnOperation[];
+  /** What is done otherwise. */
   readonly failure: readonly TxnOperation[];
 }
 
@@ -129,6 +143,7 @@ export type KvCommand =
 
 /** What a put did. */
 export interface PutResult {
+  /** Tells it from other results. */
   readonly kind: "put";
   /** The revision of the store after it. */
   readonly revision: number;
@@ -138,6 +153,7 @@ export interface PutResult {
 
 /** What a deletion did. */
 export interface DeleteRangeResult {
+  /** Tells it from other results. */
   readonly kind: "delete-range";
   /** The revision of the store after it; unchanged when nothing was deleted. */
   readonly revision: number;
@@ -149,9 +165,11 @@ export interface DeleteRangeResult {
 
 /** What a read found. */
 export interface RangeResult {
+  /** Tells it from other results. */
   readonly kind: "range";
   /** The revision of the store when it was read, also for a read in the past. */
   readonly revision: number;
+  /** What was found, in order. */
   readonly pairs: readonly KeyValue[];
   /** Whether the limit left pairs out. */
   readonly more: boolean;
@@ -161,16 +179,19 @@ export interface RangeResult {
 
 /** What a transaction did: one result an operation of the branch that was taken. */
 export interface TxnResult {
+  /** Tells it from other results. */
   readonly kind: "txn";
   /** The revision of the store after it. */
   readonly revision: number;
   /** Whether the comparisons held. */
   readonly succeeded: boolean;
+  /** What each operation came to, in their order. */
   readonly results: readonly KvSuccess[];
 }
 
 /** The result of an operation this build does not know; it did nothing. */
 export interface NoResult {
+  /** Tells it from other results. */
   readonly kind: "none";
 }
 
@@ -190,9 +211,11 @@ export type KvFailureReason =
 
 /** A command was refused and changed nothing; the same on every member. */
 export interface KvFailure {
+  /** Tells it from other results. */
   readonly kind: "failure";
   /** The revision of the store, unchanged. */
   readonly revision: number;
+  /** Why nothing was done. */
   readonly reason: KvFailureReason;
   /** For people: what was expected and found. */
   readonly message: string;

@@ -15,6 +15,7 @@ export class RequestError extends RaftError {
    */
   readonly mayHaveTakenEffect: boolean;
 
+  /** Says what happened, and whether the request may still take effect. */
   constructor(
     code: string,
     message: string,
@@ -36,6 +37,7 @@ export class NotLeaderError extends RequestError {
   /** The node that peer lives on, or 0. */
   readonly leaderNodeId: number;
 
+  /** Names the leader as far as it is known; 0 when it is not. */
   constructor(leaderPeerId: PeerId, leaderNodeId: number) {
     const hint = leaderPeerId === 0
       ? "no leader is known"
@@ -51,6 +53,7 @@ export class NotLeaderError extends RequestError {
  * not among those before it (see `proposals.ts` for why that is certain).
  */
 export class DroppedError extends RequestError {
+  /** Names the command's term and the one that replaced it. */
   constructor(term: number, appliedTerm: number) {
     super(
       "DROPPED",
@@ -63,6 +66,7 @@ export class DroppedError extends RequestError {
 
 /** Too much is pending on this member; nothing was taken. Try again later, or elsewhere. */
 export class OverloadedError extends RequestError {
+  /** Names the limit and what is pending. */
   constructor(what: string, limit: number, current: number) {
     super(
       "OVERLOADED",
@@ -74,6 +78,7 @@ export class OverloadedError extends RequestError {
 
 /** The command is larger than `commandBytesMax`; it was not taken. */
 export class CommandTooLargeError extends RequestError {
+  /** Names the limit and the command's size, in bytes. */
   constructor(limit: number, bytes: number) {
     super(
       "COMMAND_TOO_LARGE",
@@ -88,6 +93,7 @@ export class CommandTooLargeError extends RequestError {
  * leader: then `mayHaveTakenEffect` is false.
  */
 export class TimedOutError extends RequestError {
+  /** Names what ran out of time. */
   constructor(what: string, mayHaveTakenEffect: boolean) {
     super(
       "TIMED_OUT",
@@ -100,6 +106,7 @@ export class TimedOutError extends RequestError {
 
 /** The caller's signal was aborted. */
 export class CancelledError extends RequestError {
+  /** Names what was given up. */
   constructor(what: string, mayHaveTakenEffect: boolean, options?: { cause?: unknown }) {
     super(
       "CANCELLED",
@@ -113,6 +120,7 @@ export class CancelledError extends RequestError {
 
 /** The node stopped, or had stopped before it was asked; `cause` says why when it failed. */
 export class StoppedError extends RequestError {
+  /** `cause` is what stopped the node, if it failed. */
   constructor(mayHaveTakenEffect: boolean, options?: { cause?: unknown }) {
     const cause = options?.cause instanceof Error ? `: ${options.cause.message}` : "";
     super("STOPPED", `the node has stopped${cause}`, mayHaveTakenEffect, options);
@@ -144,6 +152,7 @@ export type MembershipErrorCode =
 
 /** The members were not changed; `code` says why. */
 export class MembershipError extends RequestError {
+  /** Says why the members stay as they are. */
   constructor(code: MembershipErrorCode, message: string, mayHaveTakenEffect: boolean) {
     super(code, message, mayHaveTakenEffect);
   }
@@ -151,6 +160,7 @@ export class MembershipError extends RequestError {
 
 /** A region was named that this node does not host. */
 export class UnknownRegionError extends RequestError {
+  /** Names the region. */
   constructor(regionId: number) {
     super("UNKNOWN_REGION", `region ${regionId} is not hosted by this node`, false);
   }
@@ -158,6 +168,7 @@ export class UnknownRegionError extends RequestError {
 
 /** The state machine threw, or broke its contract; the node has stopped. See `cause`. */
 export class StateMachineError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("STATE_MACHINE", message, options);
   }
@@ -165,6 +176,7 @@ export class StateMachineError extends RaftError {
 
 /** The storage failed with an error that is not of this project; the node has stopped. See `cause`. */
 export class StorageFailedError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("STORAGE_FAILED", message, options);
   }
@@ -172,6 +184,7 @@ export class StorageFailedError extends RaftError {
 
 /** Something threw that should not; a bug. The node has stopped. See `cause`. */
 export class InternalError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("INTERNAL", message, options);
   }
@@ -179,6 +192,7 @@ export class InternalError extends RaftError {
 
 /** What is on disk does not fit together, or does not fit the options; the node does not start. */
 export class RecoveryError extends RaftError {
+  /** Says what was found. */
   constructor(message: string) {
     super("RECOVERY", message);
   }
@@ -186,6 +200,7 @@ export class RecoveryError extends RaftError {
 
 /** The state of a snapshot that arrives cannot be kept, or is not wanted any more; see `cause`. */
 export class SnapshotSpoolError extends RaftError {
+  /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("SNAPSHOT_SPOOL", message, options);
   }
@@ -193,6 +208,7 @@ export class SnapshotSpoolError extends RaftError {
 
 /** A log entry carries an envelope that this version must understand to apply it, and does not. */
 export class EnvelopeError extends RaftError {
+  /** Says what was found. */
   constructor(message: string) {
     super("ENVELOPE", message);
   }

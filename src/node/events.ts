@@ -30,6 +30,7 @@ export class ProposalRequest {
   /** The term of the leader it was last handed to; set by the peer, 0 while it waits for one. */
   term = 0;
 
+  /** The deadline is a tick. */
   constructor(command: Uint8Array, deadline: number) {
     this.command = command;
     this.deadline = deadline;
@@ -43,6 +44,7 @@ export class ReadRequest {
   /** Whether it has been answered or given up; set by the peer. */
   settled = false;
 
+  /** The deadline is a tick. */
   constructor(deadline: number) {
     this.deadline = deadline;
   }
@@ -94,7 +96,9 @@ export type PeerEvent =
 
 /** A write for the storage; answered by an `appended` event with its id once it is durable. */
 export interface AppendWork {
+  /** Names the write until it is done. */
   readonly id: number;
+  /** What to write, in one transaction. */
   readonly write: LogWrite;
 }
 
@@ -108,14 +112,19 @@ export type ApplyWork =
 
 /** A proposal that took effect. */
 export interface AppliedProposal {
+  /** What was proposed. */
   readonly proposal: ProposalRequest;
+  /** Where in the log it is. */
   readonly index: number;
+  /** The term concerned. */
   readonly term: number;
+  /** What the state machine returned. */
   readonly result: unknown;
 }
 
 /** A read that may be answered from the local state machine. */
 export interface ConfirmedRead {
+  /** What was asked for. */
   readonly read: ReadRequest;
   /** The read index: all that was committed when the read was asked for is at or below it. */
   readonly index: number;
@@ -123,13 +132,17 @@ export interface ConfirmedRead {
 
 /** A proposal or a read that ended without success. */
 export interface RejectedRequest {
+  /** What has failed. */
   readonly request: ProposalRequest | ReadRequest;
+  /** Why, and whether it may still take effect. */
   readonly error: RequestError;
 }
 
 /** A change of the members that took effect. */
 export interface AppliedMemberChange {
+  /** The change that was asked for. */
   readonly request: MemberChangeRequest;
+  /** Where in the log it is. */
   readonly index: number;
   /** The configuration it made. */
   readonly confState: ConfState;
@@ -137,14 +150,19 @@ export interface AppliedMemberChange {
 
 /** A change of the members that ended without success. */
 export interface RejectedMemberChange {
+  /** The change that was asked for. */
   readonly request: MemberChangeRequest;
+  /** Why, and whether it may still take effect. */
   readonly error: RequestError;
 }
 
 /** Who leads and what this peer is. */
 export interface LeaderState {
+  /** Who leads, as far as it is known; 0 when it is not. */
   readonly leaderPeerId: PeerId;
+  /** This replica's role. */
   readonly role: Role;
+  /** The term concerned. */
   readonly term: number;
 }
 

@@ -13,7 +13,9 @@ import type { NodeStateDelta } from "./state_machine.ts";
 
 /** Where a peer lives. */
 export interface MemberRecord {
+  /** The replica. */
   readonly peerId: PeerId;
+  /** The node it lives on. */
   readonly nodeId: number;
   /** Where its node listens for other nodes, `host:port`, when that is known. */
   readonly address?: string;

@@ -42,12 +42,14 @@ export type MemberChange =
 
 /** A change that a caller wants. Drivers extend it with what they need to answer. */
 export class MemberChangeRequest {
+  /** What is asked for. */
   readonly change: MemberChange;
   /** Where the members live, as far as the caller knows: recorded with the change. */
   readonly members: readonly MemberRecord[];
   /** When to give up, on the monotonic clock, in milliseconds. */
   readonly deadline: number;
 
+  /** The deadline is a tick. */
   constructor(change: MemberChange, members: readonly MemberRecord[], deadline: number) {
     this.change = change;
     this.members = members;

@@ -8,8 +8,11 @@ import type { PeerId, RaftError, Role } from "../raft/mod.ts";
 
 /** Which replica an observation is about. */
 export interface ObservedPeer {
+  /** Its node. */
   readonly nodeId: number;
+  /** Its region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
 }
 

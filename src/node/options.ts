@@ -30,10 +30,13 @@ export interface Member {
 
 /** A member of a region as one node sees it. */
 export interface MemberStatus {
+  /** The replica. */
   readonly peerId: PeerId;
   /** The node it lives on, or 0 when that is not known. */
   readonly nodeId: number;
+  /** Where its node listens for peers, when that is known. */
   readonly address: string | undefined;
+  /** Where its node listens for clients, when that is known. */
   readonly clientAddress: string | undefined;
   /** Whether it votes; a learner otherwise. */
   readonly voter: boolean;
@@ -45,7 +48,9 @@ export interface MemberStatus {
 export interface MemberChangeResult {
   /** Where in the log the change is. */
   readonly index: number;
+  /** Those with a vote, in ascending order. */
   readonly voters: readonly PeerId[];
+  /** Those that receive the log without a vote, in ascending order. */
   readonly learners: readonly PeerId[];
 }
 

@@ -57,8 +57,11 @@ const NO_MEMBERS: ReadonlyMap<PeerId, MemberRecord> = new Map();
 
 /** One replica of one region. */
 export class Peer {
+  /** The replica. */
   readonly id: PeerId;
+  /** The node it lives on. */
   readonly nodeId: number;
+  /** The region it belongs to. */
   readonly regionId: number;
   /** Counters since the start. */
   readonly counters: Readonly<PeerCounters>;
@@ -89,6 +92,11 @@ export class Peer {
   #snapshot: { readonly appendId: number; readonly snapshot: Snapshot } | undefined;
 
   /** @throws ConfigError when an option is invalid, RaftInvariantError when the storage is. */
+  /**
+   * Starts from what the storage holds.
+   *
+   * @throws RaftError when that, or an option, does not fit.
+   */
   constructor(options: PeerOptions) {
     this.id = options.id;
     this.nodeId = options.nodeId;

@@ -21,6 +21,7 @@ export interface PeerOptions {
   readonly nodeId: number;
   /** The region it is a replica of. */
   readonly regionId: number;
+  /** The log and state of the replica, for reading; writes leave as effects. */
   readonly storage: PeerStorage;
   /** The last index the state machine has applied, as `recoverLastApplied` tells it. */
   readonly lastApplied: number;
@@ -59,8 +60,10 @@ export interface PeerOptions {
    * voids changes that use an id again, and takes `change-members`. Default: none of that.
    */
   readonly nodeState?: ReadonlyMap<string, Uint8Array>;
+  /** How much may wait, and how batches are cut. */
   readonly limits?: PeerLimits;
   /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */
   readonly nodeOf?: (peerId: PeerId) => number;
+  /** Where to log. Default: nowhere. */
   readonly logger?: Logger;
 }

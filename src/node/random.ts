@@ -22,6 +22,7 @@ export class Random {
    * @param seed an integer from 0 to 2^53-1; equal seeds give equal sequences.
    * @throws ConfigError when it is not.
    */
+  /** The same seed gives the same numbers. */
   constructor(seed: number) {
     if (!Number.isSafeInteger(seed) || seed < 0) {
       throw new ConfigError(`seed must be an integer >= 0: current value is ${String(seed)}`);

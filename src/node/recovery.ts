@@ -23,9 +23,13 @@ export const INITIAL_TERM = 1;
 
 /** What a region is opened with. */
 export interface RegionRecovery {
+  /** The region. */
   readonly regionId: number;
+  /** The replica on this node. */
   readonly peerId: PeerId;
+  /** The first members. */
   readonly members: readonly Member[];
+  /** Whether it joins a region that runs already. */
   readonly join: boolean;
 }
 

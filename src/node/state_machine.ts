@@ -22,6 +22,7 @@ export type NodeStateDelta = readonly (readonly [key: string, value: Uint8Array 
 
 /** What is applied at once: the machine commits all of it in one transaction, or none of it. */
 export interface ApplyBatch {
+  /** The commands, in the order of the log; none when only the node's own state changes. */
   readonly commands: readonly Command[];
   /** The new value of `lastApplied`; at least the index of the last command. */
   readonly lastApplied: number;

@@ -64,8 +64,11 @@ export function createPeerCounters(): PeerCounters {
 
 /** The state of one replica at one moment. */
 export interface PeerStatus {
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
+  /** The node it lives on. */
   readonly nodeId: number;
   /** Its role. The data model of FlareDB calls it `state`; the two are the same. */
   readonly role: Role;
@@ -73,7 +76,9 @@ export interface PeerStatus {
   readonly leaderPeerId: PeerId;
   /** The node that peer lives on, or 0. */
   readonly leaderNodeId: number;
+  /** Its term. */
   readonly term: number;
+  /** The highest index it knows to be committed. */
   readonly commitIndex: number;
   /** The last index the state machine has applied. */
   readonly lastApplied: number;
@@ -81,7 +86,9 @@ export interface PeerStatus {
   readonly firstIndex: number;
   /** The last index in the log, what is still being written included. */
   readonly lastIndex: number;
+  /** Those with a vote, in ascending order. */
   readonly voters: readonly PeerId[];
+  /** Those that receive the log without a vote, in ascending order. */
   readonly learners: readonly PeerId[];
   /** How far each peer is, on the leader only. */
   readonly progress: ReadonlyMap<PeerId, ReplicationStatus> | undefined;
@@ -95,6 +102,7 @@ export interface PeerStatus {
   readonly pendingAppends: number;
   /** Whether the oldest of them has been under way for an election timeout or longer. */
   readonly diskHangs: boolean;
+  /** What the replica has counted since it was opened. */
   readonly counters: Readonly<PeerCounters>;
 }
 
@@ -118,6 +126,7 @@ export interface NodeCounters {
 export interface DepartingSnapshotStatus {
   /** Who it is for, and the node that peer lives on. */
   readonly peerId: PeerId;
+  /** The node it lives on. */
   readonly nodeId: number;
   /** What it stands for. */
   readonly index: number;
@@ -131,6 +140,7 @@ export interface DepartingSnapshotStatus {
 
 /** A snapshot on its way to this node. */
 export interface ArrivingSnapshotStatus {
+  /** The node it comes from. */
   readonly fromNodeId: number;
   /** What it stands for. */
   readonly index: number;
@@ -146,5 +156,6 @@ export interface NodeStatus extends PeerStatus {
   readonly arrivingSnapshot: ArrivingSnapshotStatus | undefined;
   /** The index of the snapshot that is being installed, or 0. */
   readonly installingSnapshot: number;
+  /** What the node has counted since it was opened. */
   readonly nodeCounters: Readonly<NodeCounters>;
 }

@@ -18,9 +18,13 @@ export type ReadOnlyMode = "safe" | "lease-based";
 
 /** Where the core writes what it does and why. Texts are for people and may change. */
 export interface Logger {
+  /** For those who look for a fault. */
   debug(text: string): void;
+  /** What an operator may want to know. */
   info(text: string): void;
+  /** What an operator should look at. */
   warn(text: string): void;
+  /** What must not happen. */
   error(text: string): void;
 }
 

@@ -10,6 +10,7 @@ export class RaftError extends Error {
   /** A stable, machine-readable name of the cause, such as `"PROPOSAL_DROPPED"`. */
   readonly code: string;
 
+  /** Says what was expected and what was found. */
   constructor(code: string, message: string, options?: { cause?: unknown }) {
     super(message, options as ErrorOptions);
     this.name = new.target.name;
@@ -19,6 +20,7 @@ export class RaftError extends Error {
 
 /** An option is missing, of the wrong type or out of its range. */
 export class ConfigError extends RaftError {
+  /** Says what was expected and what was found. */
   constructor(message: string) {
     super("INVALID_CONFIG", message);
   }
@@ -31,6 +33,7 @@ export class ConfigError extends RaftError {
 export class ProposalDroppedError extends RaftError {
   /** Why: for logs and metrics. */
   readonly reason: string;
+  /** Says why. */
   constructor(reason: string) {
     super("PROPOSAL_DROPPED", "raft proposal dropped");
     this.reason = reason;
@@ -53,6 +56,7 @@ export class LocalMessageError extends RaftError {
 
 /** A message is malformed or impossible; it was refused and changed nothing. */
 export class MessageRefusedError extends RaftError {
+  /** Says what was expected and what was found. */
   constructor(message: string) {
     super("MESSAGE_REFUSED", message);
   }
@@ -60,6 +64,7 @@ export class MessageRefusedError extends RaftError {
 
 /** A configuration change does not fit the current configuration, or its bytes cannot be read. */
 export class ConfChangeError extends RaftError {
+  /** Says what was expected and what was found. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("CONF_CHANGE", message, options);
   }
@@ -88,6 +93,7 @@ export class SnapshotTemporarilyUnavailableError extends RaftError {
 
 /** A snapshot cannot be asked for now; the reason says why. Ask again later. */
 export class SnapshotRequestDroppedError extends RaftError {
+  /** Says why. */
   constructor(reason: string) {
     super("SNAPSHOT_REQUEST_DROPPED", `cannot request a snapshot: ${reason}`);
   }
@@ -98,6 +104,7 @@ export class SnapshotRequestDroppedError extends RaftError {
  * The replica must stop; going on could lose data.
  */
 export class RaftInvariantError extends RaftError {
+  /** Says what was expected and what was found. */
   constructor(message: string) {
     super("INVARIANT", message);
   }

@@ -36,12 +36,17 @@ export type EventName =
 
 /** One step of one replica, with its state right after the step (for `Receive…`: right before). */
 export interface RaftEvent {
+  /** What happened. */
   readonly name: EventName;
   /** The replica that reports. */
   readonly id: PeerId;
+  /** The role then. */
   readonly role: Role;
+  /** The term then. */
   readonly term: number;
+  /** The vote cast in it; 0 when none was. */
   readonly vote: PeerId;
+  /** The highest index known to be committed then. */
   readonly commit: number;
   /** The last index of its log, unstable entries included. */
   readonly logLength: number;

@@ -66,7 +66,7 @@ export * from "./storage.ts";
 export * from "./config.ts";
 export * from "./events.ts";
 export * from "./ready.ts";
-export * from "./status.ts";
+export type { BasicStatus, ReplicationStatus, Status } from "./status.ts";
 export { entriesSize, entrySize } from "./size.ts";
 export { type Proposal, RawNode } from "./raw_node.ts";
 export {

@@ -61,6 +61,7 @@ import {
 
 /** One proposed command. */
 export interface Proposal {
+  /** The payload of the entry. */
   readonly command: Uint8Array;
   /** Opaque bytes that travel with it; see `RaftLogEntry.context`. */
   readonly context?: Uint8Array;
@@ -109,6 +110,7 @@ export class RawNode {
    * @throws ConfigError for a bad option, {@linkcode RaftInvariantError} or
    * {@linkcode ConfChangeError} when what is in storage contradicts itself.
    */
+  /** Starts from what the storage holds. @throws ConfigError when an option does not fit. */
   constructor(config: Config) {
     this.#raft = new Raft(config);
     this.#async = this.#raft.config.asyncStorageWrites;

@@ -10,8 +10,11 @@ import type { ConfState, HardState, PeerId, SoftState } from "./types.ts";
 
 /** The cheap part of a replica's status. */
 export interface BasicStatus {
+  /** The replica. */
   readonly id: PeerId;
+  /** What it must not forget. */
   readonly hardState: HardState;
+  /** Its role, and who leads. */
   readonly softState: SoftState;
   /** The highest index known to be applied. */
   readonly applied: number;
@@ -29,6 +32,7 @@ export interface ReplicationStatus {
   readonly matchIndex: number;
   /** The next index to send. */
   readonly nextIndex: number;
+  /** How entries are sent to it. */
   readonly state: ReplicationMode;
   /** The index of the snapshot on its way; 0 when none is. */
   readonly pendingSnapshot: number;
@@ -36,6 +40,7 @@ export interface ReplicationStatus {
   readonly recentActive: boolean;
   /** Nothing is sent at the moment. */
   readonly paused: boolean;
+  /** Whether it has no vote. */
   readonly learner: boolean;
   /** Appends under way. */
   readonly inflight: number;
@@ -49,6 +54,7 @@ export interface ReplicationStatus {
 
 /** The whole status of a replica. */
 export interface Status extends BasicStatus {
+  /** The configuration in force. */
   readonly confState: ConfState;
   /** On the leader, the peers in ascending order of id; undefined elsewhere. */
   readonly progress: ReadonlyMap<PeerId, ReplicationStatus> | undefined;

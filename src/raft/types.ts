@@ -79,7 +79,9 @@ export interface SnapshotMetadata {
 
 /** A snapshot (Raft §7). What `data` means is between the hosts; the core only carries it. */
 export interface Snapshot {
+  /** What it stands for. */
   readonly metadata: SnapshotMetadata;
+  /** The state, as the hosts encode it; may be empty. */
   readonly data: Uint8Array;
 }
 
@@ -151,6 +153,7 @@ export type MessageType =
  * immutable once it has been handed over.
  */
 export interface Message {
+  /** The kind of message, on which the meaning of all else depends. */
   readonly type: MessageType;
   /** The receiver. */
   readonly to: PeerId;
@@ -162,11 +165,13 @@ export interface Message {
   readonly logTerm: number;
   /** Of `append`: the entry before the first of `entries`. Of a response: the index it is about. */
   readonly index: number;
+  /** The entries it carries, in order. */
   readonly entries: readonly RaftLogEntry[];
   /** The sender's commit index, as far as the receiver may know it. */
   readonly commit: number;
   /** Of `storage-append`: the vote to persist. */
   readonly vote: PeerId;
+  /** The snapshot it carries. */
   readonly snapshot: Snapshot | undefined;
   /** Whether a response refuses what was asked. */
   readonly reject: boolean;
@@ -189,6 +194,7 @@ export type ConfChangeType = "add-node" | "remove-node" | "update-node" | "add-l
 
 /** One step of a configuration change. */
 export interface ConfChangeSingle {
+  /** What is done to the peer. */
   readonly type: ConfChangeType;
   /** The peer concerned. 0 makes the step a no-op. */
   readonly peerId: PeerId;
@@ -203,7 +209,9 @@ export type ConfChangeTransition = "auto" | "joint-implicit" | "joint-explicit";
 
 /** A change of a single peer: an entry of type `conf-change`. */
 export interface ConfChange {
+  /** What is done to the peer. */
   readonly type: ConfChangeType;
+  /** The peer concerned. */
   readonly peerId: PeerId;
   /** Opaque bytes for the application. */
   readonly context: Uint8Array | undefined;
@@ -214,7 +222,9 @@ export interface ConfChange {
  * joint configuration.
  */
 export interface ConfChangeV2 {
+  /** Whether the change goes through a joint configuration. */
   readonly transition: ConfChangeTransition;
+  /** The changes, in order; none leaves a joint configuration. */
   readonly changes: readonly ConfChangeSingle[];
   /** Opaque bytes for the application. */
   readonly context: Uint8Array | undefined;

@@ -18,6 +18,7 @@ export class Chance {
    * @param seed an integer from 0 to 2^53-1.
    * @param stream which of its streams: an integer.
    */
+  /** Streams of one seed do not depend on each other. */
   constructor(seed: number, stream: number) {
     const shift = Math.imul(stream + 1, GOLDEN_RATIO) >>> 0;
     this.#random = new Random((seed + shift * 65_537) % SEED_BOUND);

@@ -70,6 +70,7 @@ const POSITIONS: ReadonlyMap<RareEvent, number> = new Map(
 
 /** Counts of rare events. */
 export class Coverage {
+  /** How often each was seen, in the order of `RARE_EVENTS`. */
   readonly counts: number[] = RARE_EVENTS.map(() => 0);
 
   /** Counts an event. */

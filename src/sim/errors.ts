@@ -44,6 +44,7 @@ export class InvariantViolation extends RaftError {
   /** The property. */
   readonly invariant: Invariant;
 
+  /** Names the invariant and the facts. */
   constructor(invariant: Invariant, message: string, options?: { cause?: unknown }) {
     super("SIM_INVARIANT", `${invariant}: ${message}`, options);
     this.invariant = invariant;

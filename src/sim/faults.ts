@@ -18,6 +18,7 @@ import type { Replica } from "./replica.ts";
 export interface StruckFault {
   /** Its number in the run. */
   readonly number: number;
+  /** What struck. */
   readonly kind: FaultKind;
   /** When, in microseconds of virtual time. */
   readonly timeUs: number;

@@ -15,11 +15,13 @@ import { InvariantViolation } from "./errors.ts";
 
 /** One operation of a client. */
 export interface HistoryOperation<Input = unknown, Output = unknown> {
+  /** Who asked. */
   readonly client: number;
   /** When it was called: a position in the order of all calls and returns. */
   readonly call: number;
   /** When it returned; undefined when its outcome is unknown. */
   readonly return: number | undefined;
+  /** What was asked for. */
   readonly input: Input;
   /** What it answered; undefined when its outcome is unknown. */
   readonly output: Output | undefined;

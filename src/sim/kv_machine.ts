@@ -21,6 +21,7 @@ export class KvMachine implements SimStateMachine<KvOutput> {
   #lastApplied = 0;
   #digest = 0;
 
+  /** Carries the commands out. */
   apply(batch: ApplyBatch): KvOutput[] {
     const results: KvOutput[] = [];
     for (const command of batch.commands) results.push(this.#apply(decodeKvInput(command.bytes)));
@@ -28,6 +29,7 @@ export class KvMachine implements SimStateMachine<KvOutput> {
     return results;
   }
 
+  /** The last index applied. */
   lastApplied(): number {
     return this.#lastApplied;
   }
@@ -37,6 +39,7 @@ export class KvMachine implements SimStateMachine<KvOutput> {
     return this.#cell(key);
   }
 
+  /** The state, as bytes. */
   save(): Uint8Array {
     const words = new Uint32Array(this.#cells.length * FIELDS);
     for (let key = 0; key < this.#cells.length; key++) {
@@ -46,6 +49,7 @@ export class KvMachine implements SimStateMachine<KvOutput> {
     return new Uint8Array(words.buffer);
   }
 
+  /** Takes over a state that was saved. */
   load(bytes: Uint8Array, lastApplied: number): void {
     const words = new Uint32Array(bytes.slice().buffer);
     this.#cells.length = 0;
@@ -58,6 +62,7 @@ export class KvMachine implements SimStateMachine<KvOutput> {
     this.#lastApplied = lastApplied;
   }
 
+  /** A number that equal states share. */
   digest(): number {
     return this.#digest;
   }

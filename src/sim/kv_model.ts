@@ -13,8 +13,11 @@ export type KvField = "value" | "version" | "create" | "modify";
 
 /** A comparison of a field with a number. */
 export interface KvCompare {
+  /** What is compared. */
   readonly field: KvField;
+  /** How. */
   readonly operator: "=" | "!=" | "<" | ">";
+  /** With what. */
   readonly operand: number;
 }
 
@@ -26,9 +29,13 @@ export type KvAction =
 
 /** An operation on one key. Without a comparison `then` is done. */
 export interface KvInput {
+  /** The key. */
   readonly key: number;
+  /** The condition, if there is one. */
   readonly compare: KvCompare | undefined;
+  /** What is done when it holds, or there is none. */
   readonly then: KvAction;
+  /** What is done otherwise. */
   readonly else: KvAction;
 }
 
@@ -46,6 +53,7 @@ export interface KvState {
 
 /** What an operation answers: whether the comparison held, and the key before it was changed. */
 export interface KvOutput extends KvState {
+  /** Whether the condition held. */
   readonly succeeded: boolean;
 }
 

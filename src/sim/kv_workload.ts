@@ -33,6 +33,7 @@ const GET: KvAction = { type: "get" };
 
 /** Reads and conditional writes on few keys. */
 export class KvWorkload implements Workload<KvInput, KvOutput, KvState> {
+  /** What its histories are checked against. */
   readonly model: typeof KV_MODEL = KV_MODEL;
   readonly #keys: number;
   readonly #readsPerMille: number;
@@ -40,11 +41,13 @@ export class KvWorkload implements Workload<KvInput, KvOutput, KvState> {
   readonly #seen: KvState[] = [];
   #nextValue = 1;
 
+  /** Of these options. */
   constructor(options: KvWorkloadOptions = {}) {
     this.#keys = options.keys ?? 4;
     this.#readsPerMille = options.readsPerMille ?? 400;
   }
 
+  /** The next operation of a client. */
   next(chance: Chance, _client: number): Operation<KvInput> {
     const key = chance.below(this.#keys);
     if (chance.hits(this.#readsPerMille)) {
@@ -56,15 +59,18 @@ export class KvWorkload implements Workload<KvInput, KvOutput, KvState> {
     return { kind: "write", input: { key, compare, then, else: otherwise } };
   }
 
+  /** The command that carries it out. */
   encode(input: KvInput): Uint8Array {
     return encodeKvInput(input);
   }
 
+  /** Reads from a replica. */
   read(machine: SimStateMachine, input: KvInput): KvOutput {
     const { value, version, create, modify } = (machine as KvMachine).get(input.key);
     return this.output({ succeeded: true, value, version, create, modify }, input);
   }
 
+  /** What a command's result means. */
   output(result: unknown, input: KvInput): KvOutput {
     const output = result as KvOutput;
     this.#seen[input.key] = output;

@@ -31,6 +31,7 @@ export interface SimStateMachine<Result = unknown> {
 export interface Operation<Input = unknown> {
   /** A write goes through the log; a read asks for a linearizable read and then looks at the state. */
   readonly kind: "write" | "read";
+  /** What is asked for. */
   readonly input: Input;
 }
 

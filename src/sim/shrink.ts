@@ -10,7 +10,9 @@ import { simulate, type SimulationOptions, type SimulationResult } from "./simul
 
 /** A failing run and how it fails. */
 export interface Shrunk {
+  /** The smallest options that still fail. */
   readonly options: SimulationOptions;
+  /** What they come to. */
   readonly result: SimulationResult;
   /** Runs that were tried. */
   readonly runs: number;

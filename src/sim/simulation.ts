@@ -48,6 +48,7 @@ export interface SimulationOptions {
 
 /** How a run ended. */
 export interface SimulationResult {
+  /** Decides everything that is left to chance. */
   readonly seed: number;
   /** What did not hold; undefined when all was well. */
   readonly violation: InvariantViolation | undefined;

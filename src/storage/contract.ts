@@ -106,7 +106,9 @@ export interface RaftStorage extends LogStorage {
 
 /** What a region is created from. */
 export interface RegionBootstrap {
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
   /**
    * The state every first member starts from, as if it had installed a snapshot of this index, term
@@ -118,6 +120,7 @@ export interface RegionBootstrap {
 
 /** The database of one node. At most one is open on the same data at a time. */
 export interface NodeStorage {
+  /** Who the data belongs to. */
   readonly identity: NodeIdentity;
   /** The regions stored here, in ascending order. */
   regionIds(): number[];

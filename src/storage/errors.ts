@@ -52,8 +52,10 @@ export type StorageErrorCode =
 
 /** A storage refused or failed. Its `code` is a {@linkcode StorageErrorCode}; `cause` is the driver's error, if any. */
 export class StorageError extends RaftError {
+  /** What kind of failure it was. */
   declare readonly code: StorageErrorCode;
 
+  /** Says what was found, where, and what can be done. */
   constructor(code: StorageErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }

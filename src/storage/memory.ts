@@ -71,7 +71,9 @@ export class MemoryDisk {
  * ```
  */
 export class MemoryStorage implements RaftStorage {
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
   readonly #region: MemoryRegion;
   readonly #owner: MemoryNodeStorage | undefined;
@@ -87,17 +89,20 @@ export class MemoryStorage implements RaftStorage {
     this.#region = region ?? createMemoryRegion(bootstrap);
   }
 
+  /** What a restart begins from. */
   initialState(): InitialState {
     this.#checkOpen();
     const { state } = this.#region;
     return { hardState: reportedHardState(state), confState: state.confState };
   }
 
+  /** The index of the entry that made the configuration. */
   confStateIndex(): number {
     this.#checkOpen();
     return this.#region.state.confStateIndex;
   }
 
+  /** The entries from `low`, without `high`, up to `sizeMax` bytes but at least one. */
   entries(low: number, high: number, sizeMax: number): RaftLogEntry[] {
     this.#checkOpen();
     const { state, entries } = this.#region;
@@ -114,27 +119,32 @@ export class MemoryStorage implements RaftStorage {
     return result;
   }
 
+  /** The term of an entry. */
   term(index: number): number {
     this.#checkOpen();
     return this.#lookUpTerm(index);
   }
 
+  /** The first index at hand. */
   firstIndex(): number {
     this.#checkOpen();
     return this.#region.state.truncatedIndex + 1;
   }
 
+  /** The last index of the log. */
   lastIndex(): number {
     this.#checkOpen();
     return this.#region.state.lastIndex;
   }
 
+  /** The newest snapshot. */
   snapshot(): Snapshot {
     this.#checkOpen();
     const { state, snapshotData } = this.#region;
     return { metadata: snapshotMetadata(state, this.#termAt), data: snapshotData };
   }
 
+  /** Writes entries, state and snapshot in one step. */
   append(write: LogWrite): Promise<void> {
     return this.#write((region) => {
       const next = afterAppend(region.state, write, this.#termAt);
@@ -151,12 +161,14 @@ export class MemoryStorage implements RaftStorage {
     });
   }
 
+  /** Keeps the configuration that an entry made. */
   saveConfState(confState: ConfState, index: number): Promise<void> {
     return this.#write((region) => {
       region.state = afterConfState(region.state, confState, index);
     });
   }
 
+  /** Drops the log up to an index. */
   compact(index: number, snapshot?: Snapshot): Promise<void> {
     return this.#write((region) => {
       const before = region.state;
@@ -198,6 +210,7 @@ export class MemoryStorage implements RaftStorage {
 
 /** A {@linkcode NodeStorage} in memory. */
 export class MemoryNodeStorage implements NodeStorage {
+  /** Who the data belongs to. */
   readonly identity: NodeIdentity;
   readonly #disk: MemoryDisk;
   readonly #regions = new Map<number, MemoryStorage>();
@@ -235,16 +248,19 @@ export class MemoryNodeStorage implements NodeStorage {
     }
   }
 
+  /** The regions, in ascending order. */
   regionIds(): number[] {
     if (this.#closed) throw closedError();
     return [...this.#regions.keys()].sort((a, b) => a - b);
   }
 
+  /** The storage of a region, if there is one. */
   region(regionId: number): RaftStorage | undefined {
     if (this.#closed) throw closedError();
     return this.#regions.get(regionId);
   }
 
+  /** Makes the storage of a new region. */
   createRegion(bootstrap: RegionBootstrap): Promise<RaftStorage> {
     try {
       const failure = this.failureOfNextWrite();
@@ -267,6 +283,7 @@ export class MemoryNodeStorage implements NodeStorage {
     }
   }
 
+  /** Closes it; idempotent. */
   close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;

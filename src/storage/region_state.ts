@@ -24,14 +24,17 @@ import { StorageError, type StorageErrorCode } from "./errors.ts";
 export interface RegionState {
   /** Its commit index is at least `truncatedIndex` and `confStateIndex`. */
   readonly hardState: HardState;
+  /** Its configuration. */
   readonly confState: ConfState;
   /** The index whose application made `confState`. */
   readonly confStateIndex: number;
   /** The last index that compaction or a snapshot discarded; 0 for an untouched log. */
   readonly truncatedIndex: number;
+  /** The term of that entry. */
   readonly truncatedTerm: number;
   /** The last entry; equals `truncatedIndex` when the log is empty. */
   readonly lastIndex: number;
+  /** The term of the last entry. */
   readonly lastTerm: number;
   /** The stored snapshot, at or after `truncatedIndex`; its data is kept elsewhere. */
   readonly snapshot: SnapshotMetadata | undefined;

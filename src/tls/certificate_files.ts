@@ -91,6 +91,7 @@ export class CertificateFiles implements CertificateSource {
     this.listeners.clear();
   }
 
+  /** Reads the files; uses them once two readings are equal, so that none is taken half written. */
   private async poll(): Promise<void> {
     if (this.reading) return;
     this.reading = true;
@@ -106,6 +107,7 @@ export class CertificateFiles implements CertificateSource {
     }
   }
 
+  /** Takes new contents into use and tells the listeners. @throws CertificateError */
   private use(contents: Contents): void {
     this.certificates = this.checked(contents);
     this.used = contents;
@@ -114,7 +116,7 @@ export class CertificateFiles implements CertificateSource {
     for (const listener of this.listeners) listener();
   }
 
-  /** @throws CertificateError */
+  /** The certificates in the files, if they fit each other. @throws CertificateError */
   private checked([ca, certificate, privateKey]: Contents): Certificates {
     const certificates: Certificates = {
       ...(ca && { ca }),
@@ -130,6 +132,7 @@ export class CertificateFiles implements CertificateSource {
     return certificates;
   }
 
+  /** Says once why new files are not used. */
   private keepOld(trouble: string): void {
     if (trouble === this.lastTrouble) return;
     this.lastTrouble = trouble;

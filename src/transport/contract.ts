@@ -49,6 +49,7 @@ export interface OutgoingSnapshot {
 
 /** A snapshot that another node streams to this one. */
 export interface IncomingSnapshot {
+  /** The region it belongs to. */
   readonly regionId: number;
   /** What the snapshot stands for; without data. */
   readonly message: Message;

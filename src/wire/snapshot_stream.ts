@@ -41,6 +41,7 @@ export interface SnapshotBegin {
 export interface SnapshotChunk {
   /** Where it belongs. */
   readonly offset: number;
+  /** The bytes of the state. */
   readonly data: Uint8Array;
   /** The CRC-32 of `data`. */
   readonly crc32: number;

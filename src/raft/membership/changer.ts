@@ -18,7 +18,9 @@ import {
 
 /** A configuration and the replication states of exactly its peers. */
 export interface Membership {
+  /** The configuration. */
   readonly confState: ConfState;
+  /** The leader's view of its peers. */
   readonly progress: Progress;
 }
 
@@ -26,6 +28,7 @@ export interface Membership {
 export interface NewPeers {
   /** The last index of the log: new peers are probed from there. */
   readonly lastIndex: number;
+  /** The limits of the window of each peer. */
   readonly limits: WindowLimits;
 }
 

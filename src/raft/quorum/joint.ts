@@ -16,9 +16,12 @@ import {
 
 /** Two majorities that must agree. With an empty outgoing half it is the plain incoming majority. */
 export class JointQuorum {
+  /** The half that stays. */
   readonly incoming: MajorityQuorum;
+  /** The half that goes; empty unless the configuration is joint. */
   readonly outgoing: MajorityQuorum;
 
+  /** Without an outgoing half, a simple majority. */
   constructor(incoming: MajorityQuorum, outgoing: MajorityQuorum = new MajorityQuorum()) {
     this.incoming = incoming;
     this.outgoing = outgoing;

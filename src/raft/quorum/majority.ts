@@ -29,6 +29,7 @@ export class MajorityQuorum {
   /** The voters, ascending, without duplicates. */
   readonly ids: readonly PeerId[];
 
+  /** Of these voters, in any order. */
   constructor(ids: Iterable<PeerId> = []) {
     this.ids = [...new Set(ids)].sort((a, b) => a - b);
   }

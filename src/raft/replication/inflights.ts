@@ -22,6 +22,7 @@ export class Inflights {
   #head = 0;
   #bytes = 0;
 
+  /** An empty window; 0 bytes means no limit on them. */
   constructor(countMax: number, bytesMax: number) {
     this.countMax = countMax;
     this.bytesMax = bytesMax;

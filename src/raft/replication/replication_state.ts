@@ -26,6 +26,7 @@ export interface WindowLimits {
 
 /** The leader's view of one peer, itself included. Kept in memory only. */
 export class ReplicationState {
+  /** The peer. */
   readonly id: PeerId;
   /** The highest index known to be stored, and to match, on the peer (Raft figure 2). */
   matchIndex = 0;
@@ -34,6 +35,7 @@ export class ReplicationState {
    * `matchIndex`. In snapshot mode `pendingSnapshot + 1`.
    */
   nextIndex: number;
+  /** How entries are sent to it. */
   state: ReplicationMode = "probe";
   /** In snapshot mode: the index of the snapshot on its way; else 0. */
   pendingSnapshot = 0;
@@ -55,6 +57,7 @@ export class ReplicationState {
   /** The highest commit index under way to the peer. */
   #sentCommit = 0;
 
+  /** A peer of which nothing is known yet. */
   constructor(id: PeerId, nextIndex: number, isLearner: boolean, limits: WindowLimits) {
     this.id = id;
     this.nextIndex = nextIndex;

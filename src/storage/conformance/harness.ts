@@ -57,6 +57,7 @@ export interface CaseDefinition {
 
 /** A storage does not keep a promise of the contract. */
 export class ConformanceError extends Error {
+  /** The class. */
   override readonly name = "ConformanceError";
 }
 

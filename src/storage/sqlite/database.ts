@@ -27,6 +27,7 @@ export interface Statement {
 /** A connection. Not shared between threads. */
 export interface Database {
   /** @throws the driver's error; see {@linkcode toStorageError}. */
+  /** Prepares a statement for many runs. */
   prepare(sql: string): Statement;
   /** Prepares and runs one statement; the errors of statements carry codes on all runtimes. */
   run(sql: string): void;

@@ -12,8 +12,10 @@
 
 export type { Database, SqlValue, Statement } from "./database.ts";
 export { type DumpOptions, type DumpRecord, dumpStorage } from "./dump.ts";
+export type { GroupMember, RegionWrite } from "./group_commit.ts";
 export { SqliteNodeStorage, type SqliteStorageOptions } from "./node_storage.ts";
 export { SqliteRaftStorage, VALUE_BYTES_MAX } from "./region_storage.ts";
+export type { RegionRow } from "./rows.ts";
 export { INDEX_MAX, SLOT_MAX } from "./schema.ts";
 export { readUntouched } from "./untouched.ts";
 export {
@@ -23,4 +25,6 @@ export {
   verifyStorage,
 } from "./verify.ts";
 export type { WalScan } from "./wal.ts";
+export type { SaveRegionOperation } from "./writer.ts";
 export { SLOW_SYNC_MS, type WriterChoice, type WriterOption } from "./writer_choice.ts";
+export type { RegionState } from "../region_state.ts";

@@ -86,6 +86,7 @@ interface OpenParts {
 
 /** Durable storage in SQLite (WAL mode, every transaction synced): one database, many regions. */
 export class SqliteNodeStorage implements NodeStorage {
+  /** Who the data belongs to. */
   readonly identity: NodeIdentity;
   /** The absolute path of the directory. */
   readonly directory: string;
@@ -172,16 +173,19 @@ export class SqliteNodeStorage implements NodeStorage {
     }
   }
 
+  /** The regions, in ascending order. */
   regionIds(): number[] {
     this.#checkOpen();
     return [...this.#regions.keys()].sort((a, b) => a - b);
   }
 
+  /** The storage of a region, if there is one. */
   region(regionId: number): RaftStorage | undefined {
     this.#checkOpen();
     return this.#regions.get(regionId);
   }
 
+  /** Makes the storage of a new region. */
   async createRegion(bootstrap: RegionBootstrap): Promise<RaftStorage> {
     if (this.#committer.failure !== undefined) throw this.#committer.failure;
     checkBootstrap(bootstrap);
@@ -212,6 +216,7 @@ export class SqliteNodeStorage implements NodeStorage {
     return storage;
   }
 
+  /** Ends what is under way, then closes the files; idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#closeOnce();
     return this.#closed;

@@ -54,7 +54,9 @@ export interface SharedDatabase {
 
 /** The storage of one region in SQLite; made by `SqliteNodeStorage`. */
 export class SqliteRaftStorage implements RaftStorage, GroupMember {
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
   readonly #slot: number;
   readonly #shared: SharedDatabase;
@@ -72,6 +74,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
   #failure: StorageError | undefined = undefined;
   readonly #termAt = (index: number): number => this.#lookUpTerm(index);
 
+  /** Of a region that was read and checked. */
   constructor(region: LoadedRegion, shared: SharedDatabase) {
     this.regionId = region.regionId;
     this.peerId = region.peerId;
@@ -86,31 +89,37 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
     this.#sweep();
   }
 
+  /** What a restart begins from. */
   initialState(): InitialState {
     this.#checkOpen();
     return { hardState: reportedHardState(this.#state), confState: this.#state.confState };
   }
 
+  /** The index of the entry that made the configuration. */
   confStateIndex(): number {
     this.#checkOpen();
     return this.#state.confStateIndex;
   }
 
+  /** The first index at hand. */
   firstIndex(): number {
     this.#checkOpen();
     return this.#state.truncatedIndex + 1;
   }
 
+  /** The last index of the log. */
   lastIndex(): number {
     this.#checkOpen();
     return this.#state.lastIndex;
   }
 
+  /** The term of an entry. */
   term(index: number): number {
     this.#checkOpen();
     return this.#lookUpTerm(index);
   }
 
+  /** The entries from `low`, without `high`, up to `sizeMax` bytes but at least one. */
   entries(low: number, high: number, sizeMax: number): RaftLogEntry[] {
     this.#checkOpen();
     if (low <= this.#state.truncatedIndex) throw new CompactedError();
@@ -137,6 +146,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
     return result;
   }
 
+  /** The newest snapshot. */
   snapshot(): Snapshot {
     this.#checkOpen();
     const metadata = snapshotMetadata(this.#state, this.#termAt);
@@ -145,6 +155,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
     return { metadata, data };
   }
 
+  /** Writes entries, state and snapshot in one durable transaction. */
   append(write: LogWrite): Promise<void> {
     return this.#write(() => {
       const before = this.#state;
@@ -162,10 +173,12 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
     });
   }
 
+  /** Keeps the configuration that an entry made. */
   saveConfState(confState: ConfState, index: number): Promise<void> {
     return this.#write(() => this.#record(afterConfState(this.#state, confState, index)));
   }
 
+  /** Drops the log up to an index. */
   compact(index: number, snapshot?: Snapshot): Promise<void> {
     return this.#write(() => {
       const next = afterCompact(this.#state, index, snapshot, this.#termAt);

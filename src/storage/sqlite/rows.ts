@@ -79,9 +79,13 @@ export function decodeEntry(regionId: number, row: SqlValue[]): RaftLogEntry | u
 
 /** A row of `raft_state`, decoded. */
 export interface RegionRow {
+  /** The number that stands for the region in the keys of `raft_log`. */
   readonly slot: number;
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
+  /** What is kept of it. */
   readonly state: RegionState;
 }
 

@@ -39,14 +39,21 @@ export interface VerifyOptions {
 
 /** The log and state of one region. */
 export interface RegionReport {
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
+  /** What it must not forget. */
   readonly hardState: HardState;
+  /** Its configuration. */
   readonly confState: ConfState;
+  /** The index of the entry that made it. */
   readonly confStateIndex: number;
   /** The first index of the log; one past `lastIndex` when it is empty. */
   readonly firstIndex: number;
+  /** The last index of the log. */
   readonly lastIndex: number;
+  /** The term of that entry. */
   readonly lastTerm: number;
   /** The index of the stored snapshot, if there is one. */
   readonly snapshotIndex: number | undefined;
@@ -56,6 +63,7 @@ export interface RegionReport {
 
 /** What a verification found. */
 export interface StorageReport {
+  /** The folder that was checked. */
   readonly directory: string;
   /** Whether everything holds: there are no problems. */
   readonly sound: boolean;
@@ -65,11 +73,15 @@ export interface StorageReport {
   readonly problems: readonly string[];
   /** How many more there are. */
   readonly problemsOmitted: number;
+  /** Who the data belongs to, when that could be read. */
   readonly identity: NodeIdentity | undefined;
+  /** The version of the format, when that could be read. */
   readonly formatVersion: number | undefined;
+  /** The size of the database file. */
   readonly databaseBytes: number;
   /** Of these, how many hold nothing. */
   readonly freeBytes: number | undefined;
+  /** The size of the write-ahead log. */
   readonly walBytes: number;
   /** The write-ahead log, where it is sound. */
   readonly wal: WalScan | undefined;

@@ -37,10 +37,15 @@ export interface DeleteOperation {
 
 /** Creates or replaces a region's row. */
 export interface SaveRegionOperation {
+  /** Whether there must be no row yet. */
   readonly kind: "create-region" | "save-region";
+  /** The number that stands for the region in the keys of `raft_log`. */
   readonly slot: number;
+  /** The region. */
   readonly regionId: number;
+  /** The replica. */
   readonly peerId: PeerId;
+  /** What to save. */
   readonly state: RegionState;
 }
 

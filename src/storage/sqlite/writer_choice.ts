@@ -16,6 +16,7 @@ export type WriterOption = "auto" | "direct" | "worker";
 
 /** What was chosen, and why. */
 export interface WriterChoice {
+  /** In the event loop, or in a thread of its own. */
   readonly mode: "direct" | "worker";
   /** The reason, as a clause for people: `"a sync takes 0.21 ms"`. */
   readonly reason: string;
