@@ -126,14 +126,17 @@ export class KvStore implements StateMachine<KvResult> {
     return this.#meta.compactedRevision;
   }
 
+  /** The last index whose effects the store holds. */
   lastApplied(): number {
     return this.#meta.lastApplied;
   }
 
+  /** The last index whose effects survive a crash. */
   durableIndex(): number {
     return this.#durableIndex;
   }
 
+  /** What the node keeps in the store, by key. */
   nodeState(): ReadonlyMap<string, Uint8Array> {
     return this.#nodeState;
   }
