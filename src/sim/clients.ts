@@ -122,7 +122,7 @@ export class Clients {
     const { chance, workload, truth, world, regionId } = this.#parts;
     const hosts = this.#parts.hosts();
     if (hosts.length === 0) return this.#think(client, again);
-    const host = chance.pick(hosts);
+    const host = this.#choose(hosts);
     const operation = again ?? workload.next(chance, client);
     const deadline = host.nowMs + chance.between(20, world.environment.requestTimeoutMs);
     const command = operation.kind === "write" ? workload.encode(operation.input) : undefined;
@@ -145,6 +145,14 @@ export class Clients {
       host.push(regionId, { type: "proposals", proposals: [proposal] });
     }
     if (chance.hits(30)) this.#cancelLater(call);
+  }
+
+  /** Any node, or one that believes to lead, as clients keep to the leader they know. */
+  #choose(hosts: readonly Host[]): Host {
+    const { chance, regionId } = this.#parts;
+    if (!chance.hits(350)) return chance.pick(hosts);
+    const leading = hosts.filter((host) => host.replicas.get(regionId)?.peer?.state === "leader");
+    return chance.pick(leading.length > 0 ? leading : hosts);
   }
 
   /** A leader that has not committed in its term makes reads wait. */

@@ -108,6 +108,7 @@ export interface FaultOptions {
   readonly weights?: Partial<Readonly<Record<FaultKind, number>>>;
   /** How many of a thousand packets are lost, and sent twice. */
   readonly lossPerMille?: number;
+  /** Messages that arrive twice, of a thousand. */
   readonly duplicatePerMille?: number;
   /** Only the faults with these numbers happen; those of a run are numbered from 0. */
   readonly only?: readonly number[];
@@ -115,29 +116,45 @@ export interface FaultOptions {
 
 /** The world of one run. Times are microseconds of virtual time. */
 export interface Environment {
+  /** The length of a tick, in microseconds. */
   readonly tickUs: number;
+  /** Ticks without a leader before a campaign. */
   readonly electionTick: number;
+  /** Ticks between heartbeats. */
   readonly heartbeatTick: number;
+  /** Whether votes are asked for without a new term first. */
   readonly preVote: boolean;
+  /** Whether a leader without a quorum steps down. */
   readonly checkQuorum: boolean;
+  /** Whether followers forward proposals. */
   readonly forwardProposals: boolean;
+  /** Whether lost proposals are proposed again. */
   readonly repeatDropped: boolean;
+  /** Whether a leader that is removed steps down. */
   readonly stepDownOnRemoval: boolean;
   /** Whether snapshots are made when they are sent, as `Node` does, or come from the storage. */
   readonly streamsSnapshots: boolean;
+  /** The limits of the replicas. */
   readonly limits: PeerLimits;
+  /** The shortest time a message takes, in microseconds. */
   readonly delayMinUs: number;
+  /** The longest. */
   readonly delayMaxUs: number;
+  /** Messages that are lost, of a thousand. */
   readonly lossPerMille: number;
+  /** Messages that arrive twice, of a thousand. */
   readonly duplicatePerMille: number;
   /** Whether packets of a link keep their order. */
   readonly inOrder: boolean;
   /** Whether the messages of a turn for one node travel together. */
   readonly batched: boolean;
+  /** The shortest time a write takes, in microseconds. */
   readonly diskMinUs: number;
+  /** The longest. */
   readonly diskMaxUs: number;
   /** Whether reads of the storage show a write from the call on, or once it is durable. */
   readonly visibleAtCall: boolean;
+  /** The longest time a batch takes to apply, in microseconds. */
   readonly applyMaxUs: number;
   /** How long arrivals may be collected before a turn; 0: no longer than a moment. */
   readonly turnMaxUs: number;
@@ -147,7 +164,9 @@ export interface Environment {
   readonly entriesKept: number;
   /** Pauses of a client between operations. */
   readonly thinkMaxUs: number;
+  /** How long a request of a client may take. */
   readonly requestTimeoutMs: number;
+  /** The time between faults, about, in microseconds. */
   readonly faultIntervalUs: number;
   /** A weight for each of `FAULT_KINDS`. */
   readonly faultWeights: readonly number[];
@@ -192,7 +211,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     inOrder: chance.hits(400),
     batched: chance.hits(700),
     diskMinUs,
-    diskMaxUs: diskMinUs + chance.skewed(100, 10_000),
+    diskMaxUs: diskMinUs + chance.skewed(100, chance.hits(300) ? 80_000 : 10_000),
     visibleAtCall: chance.hits(600),
     applyMaxUs: chance.skewed(50, 60_000),
     turnMaxUs: chance.hits(500) ? 0 : chance.skewed(50, 2_000),
