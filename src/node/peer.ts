@@ -91,11 +91,10 @@ export class Peer {
   /** A snapshot that is being written, by the id of its write. */
   #snapshot: { readonly appendId: number; readonly snapshot: Snapshot } | undefined;
 
-  /** @throws ConfigError when an option is invalid, RaftInvariantError when the storage is. */
   /**
    * Starts from what the storage holds.
    *
-   * @throws RaftError when that, or an option, does not fit.
+   * @throws ConfigError when an option is invalid, RaftInvariantError when the storage is.
    */
   constructor(options: PeerOptions) {
     this.id = options.id;
