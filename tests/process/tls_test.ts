@@ -159,14 +159,16 @@ test("three nodes over TLS refuse peers and clients that are not known, and the 
     assert.match(cluster.processes[0].standardError, /must carry the name node-2\.shop\.flaredb/);
 
     const [first] = cluster.clients;
-    const get = ["get", "before", "--timeout-ms", "2000", "--endpoints"];
+    const get = ["get", "before", "--endpoints"];
+    const patient = ["--timeout-ms", "30000"];
+    const soon = ["--timeout-ms", "2000"];
     const cacert = ["--cacert", cluster.file("ca.pem")];
-    const unknown = await run(...get, first, ...cacert);
+    const unknown = await run(...get, first, ...cacert, ...soon);
     assert.equal(unknown.code, 3, unknown.stderr);
-    const plaintext = await run(...get, first);
+    const plaintext = await run(...get, first, ...soon);
     assert.equal(plaintext.code, 3, plaintext.stderr);
     for (const client of cluster.clients) {
-      const known = await run(...get, client, ...cluster.client);
+      const known = await run(...get, client, ...cluster.client, ...patient);
       assert.deepEqual([known.code, known.stdout], [0, "before\n1\n"], known.stderr);
     }
     await cluster.put("after");
@@ -196,8 +198,12 @@ test("a running node takes renewed certificates, and keeps the old while a file 
       ipAddresses: ["127.0.0.1"],
     });
     const port = cluster.clients[0].split(":")[1];
-    const byName = ["get", "before", "--timeout-ms", "2000", "--endpoints", `localhost:${port}`];
-    assert.equal((await run(...byName, ...cluster.client)).code, 0);
+    const byName = (timeoutMs: number): Promise<Outcome> =>
+      run(
+        ...["get", "before", "--timeout-ms", `${timeoutMs}`, "--endpoints", `localhost:${port}`],
+        ...cluster.client,
+      );
+    assert.equal((await byName(30_000)).code, 0);
     const key = cluster.file("node-1.key");
     writeFileSync(key, renewed.privateKey.slice(0, 100));
     await until("the warning", () => node.standardError.includes("Keeping the old certificates"));
@@ -208,7 +214,7 @@ test("a running node takes renewed certificates, and keeps the old while a file 
     const taken = /Using the new certificates/g;
     await until("the renewal", () => (node.standardError.match(taken) ?? []).length === 2);
     await cluster.put("after");
-    assert.equal((await run(...byName, ...cluster.client)).code, 3, "the old name is gone");
+    assert.equal((await byName(2_000)).code, 3, "the old name is gone");
   }));
 
 const skip = hasProgram("etcdctl") ? false : "etcdctl is not installed (Debian: etcd-client)";
@@ -226,7 +232,7 @@ test(
           "etcdctl",
           `--endpoints=https://${cluster.clients[0]}`,
           `--cacert=${cluster.file("ca.pem")}`,
-          "--command-timeout=3s",
+          "--command-timeout=20s",
           ...args,
         ]);
       const own = [`--cert=${cluster.file("client.pem")}`, `--key=${cluster.file("client.key")}`];
@@ -234,7 +240,7 @@ test(
       assert.deepEqual([known.code, known.stdout], [0, "a\n1\n"], known.stderr);
       const members = JSON.parse((await etcdctl(...own, "member", "list", "-w", "json")).stdout);
       assert.deepEqual(members.members[0].clientURLs, [`https://${cluster.clients[0]}`]);
-      const unknown = await etcdctl("get", "a");
+      const unknown = await etcdctl("--command-timeout=3s", "get", "a");
       assert.notEqual(unknown.code, 0);
     }),
 );
