@@ -15,6 +15,7 @@ import { getCommand } from "./get.ts";
 import { loadCommand } from "./load.ts";
 import { putCommand } from "./put.ts";
 import { runtimeName } from "./runtime.ts";
+import { snapshotCommand } from "./snapshot.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
 import { storageCommand } from "./storage.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   statusCommand,
   loadCommand,
   storageCommand,
+  snapshotCommand,
   certCommand,
 ];
 

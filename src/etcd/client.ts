@@ -42,6 +42,7 @@ import type {
   RangeResponse,
   StatusResponse,
 } from "./messages.ts";
+import { decodeSnapshotBlob } from "./snapshot_stream.ts";
 import { EtcdStatus } from "./status_errors.ts";
 
 /** Certificates in PEM for a connection over TLS. */
@@ -229,6 +230,32 @@ export class EtcdClient {
   ): Promise<MemberListResponse> {
     const { linearizable = true, ...call } = options;
     return this.#call(MEMBER_LIST, { linearizable }, call);
+  }
+
+  /**
+   * Streams a backup of a member's state: of the one at `options.endpoint`, or of the one this client
+   * stays with. The stream must be read to its end, or given up. `deadlineMs` is for all of it.
+   *
+   * @throws EtcdError while it is read
+   */
+  async *snapshot(options: CallOptions = {}): AsyncGenerator<Uint8Array> {
+    const deadline = Date.now() + checkDeadline(options.deadlineMs ?? this.#deadlineMs);
+    const index = options.endpoint === undefined ? this.#current : this.#indexOf(options.endpoint);
+    const endpoint = this.#endpoints[index]!;
+    const call = endpoint.client.makeServerStreamRequest(
+      "/etcdserverpb.Maintenance/Snapshot",
+      () => Buffer.alloc(0),
+      (bytes: Buffer) => decodeSnapshotBlob(bytes),
+      {},
+      { deadline },
+    );
+    try {
+      for await (const blob of call) yield blob as Uint8Array;
+    } catch (error) {
+      throw toEtcdError(error as grpc.ServiceError, endpoint.name, false);
+    } finally {
+      call.cancel();
+    }
   }
 
   /** Closes the connections; calls under way fail. Idempotent. */

@@ -4,6 +4,13 @@
  * @module
  */
 
+export {
+  backupChunks,
+  type BackupDescription,
+  BackupError,
+  type OpenBackup,
+  openBackup,
+} from "./backup.ts";
 export * from "./client.ts";
 export * from "./codec.ts";
 export * from "./errors.ts";

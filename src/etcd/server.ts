@@ -33,6 +33,7 @@ import {
   type EtcdServerOptions,
   FRAME_OVERHEAD_BYTES,
 } from "./server_options.ts";
+import { serveSnapshot } from "./snapshot_stream.ts";
 import { ETCD_SERVICES, methodPath, type MethodShape } from "./services.ts";
 
 /** Serves the etcd v3 API of one member. */
@@ -56,7 +57,7 @@ export class EtcdServer {
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": this.#options.streamsPerConnectionMax,
     });
-    registerServices(this.#server, new EtcdHandlers(this.#options));
+    registerServices(this.#server, new EtcdHandlers(this.#options), this.#options);
   }
 
   /** Listens. Returns the address with the port that was bound. @throws ListenError */
@@ -91,13 +92,19 @@ export class EtcdServer {
   }
 }
 
+const SNAPSHOT_PATH = methodPath("Maintenance", "Snapshot");
+
 interface ServedMethod {
   readonly definition: grpc.MethodDefinition<unknown, unknown>;
   readonly handler: grpc.UntypedHandleCall;
 }
 
-function registerServices(server: grpc.Server, handlers: EtcdHandlers): void {
-  const served = servedMethods(handlers);
+function registerServices(
+  server: grpc.Server,
+  handlers: EtcdHandlers,
+  options: CheckedServerOptions,
+): void {
+  const served = servedMethods(handlers, options);
   for (const [service, methods] of Object.entries(ETCD_SERVICES)) {
     const definition: Record<string, grpc.MethodDefinition<unknown, unknown>> = {};
     const implementation: Record<string, grpc.UntypedHandleCall> = {};
@@ -111,7 +118,10 @@ function registerServices(server: grpc.Server, handlers: EtcdHandlers): void {
   }
 }
 
-function servedMethods(handlers: EtcdHandlers): Map<string, ServedMethod> {
+function servedMethods(
+  handlers: EtcdHandlers,
+  options: CheckedServerOptions,
+): Map<string, ServedMethod> {
   const served = new Map<string, ServedMethod>();
   const add = <Request, Response>(
     path: string,
@@ -151,7 +161,16 @@ function servedMethods(handlers: EtcdHandlers): Map<string, ServedMethod> {
     writeStatusResponse,
     (_request, _deadline, answer) => handlers.status(answer),
   );
+  served.set(SNAPSHOT_PATH, snapshotMethod(options));
   return served;
+}
+
+function snapshotMethod(options: CheckedServerOptions): ServedMethod {
+  const definition = methodDefinition(SNAPSHOT_PATH, "server-stream");
+  definition.requestDeserialize = () => ({});
+  const handler = (call: grpc.ServerWritableStream<unknown, unknown>) =>
+    void serveSnapshot(call, options);
+  return { definition, handler: handler as grpc.UntypedHandleCall };
 }
 
 function unary<Request, Response>(

@@ -55,6 +55,10 @@ export interface ReadableStore {
   range(request: RangeRequest): RangeResult;
   /** Bytes of the store on disk, and in use. */
   size(): { readonly bytes: number; readonly inUseBytes: number };
+  /** The last applied index; for `Maintenance.Snapshot`. */
+  lastApplied?(): number;
+  /** The state as of now as a stream; without it `Maintenance.Snapshot` is not served. */
+  snapshot?(): AsyncIterable<Uint8Array>;
 }
 
 /** A member as the API shows it; its id there is the node's id. */
