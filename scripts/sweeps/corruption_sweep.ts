@@ -24,7 +24,7 @@ import { join } from "node:path";
 import { StorageError } from "../../src/storage/mod.ts";
 import { SqliteNodeStorage, verifyStorage } from "../../src/storage/sqlite/mod.ts";
 import { count as tally, Numbers, runAsTask, type SweepReport, withDirectory } from "./sweep.ts";
-import { expectedStates, LIMITS, runStep, stateOf, stepOf } from "./workload.ts";
+import { expectedStates, LIMITS, runStep, stepOf } from "./workload.ts";
 
 const PAGE_BYTES = 4096;
 const WAL_HEADER_BYTES = 32;

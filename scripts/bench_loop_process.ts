@@ -1,0 +1,204 @@
+/**
+ * The process that `bench_loop.ts` measures: `bench_loop_process.ts loop <seconds>` or
+ * `bench_loop_process.ts heartbeats <seconds> <auto | direct | worker>`.
+ *
+ * @module
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { encodePutCommand, KvStore, putRequest } from "../src/kv/mod.ts";
+import { Node } from "../src/node/mod.ts";
+import { SqliteNodeStorage, type WriterOption } from "../src/storage/sqlite/mod.ts";
+import { MemoryNetwork, type Transport } from "../src/transport/mod.ts";
+
+const VALUE_BYTES = 256;
+const TARGET_MS = 5;
+
+/** The ticks of the nodes whose heartbeats are measured: one a tick. */
+const HEARTBEAT_MS = 20;
+
+/** How late timers are called. */
+class LoopProbe {
+  #delays: number[] = [];
+  #running = true;
+
+  constructor() {
+    let last = performance.now();
+    const tick = (): void => {
+      const now = performance.now();
+      this.#delays.push(Math.max(0, now - last - 1));
+      last = now;
+      if (this.#running) setTimeout(tick, 1);
+    };
+    setTimeout(tick, 1);
+  }
+
+  /** The delays since the last call, in ascending order. */
+  take(): number[] {
+    const delays = this.#delays.sort((a, b) => a - b);
+    this.#delays = [];
+    return delays;
+  }
+
+  stop(): void {
+    this.#running = false;
+  }
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
+}
+
+function describe(sorted: readonly number[]): string {
+  const [p50, p99, p999] = [0.5, 0.99, 0.999].map((part) => quantile(sorted, part).toFixed(2));
+  return `50 % ${p50} ms, 99 % ${p99} ms, 99.9 % ${p999} ms, longest ${
+    quantile(sorted, 1).toFixed(2)
+  } ms`;
+}
+
+function sleep(timeMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, timeMs));
+}
+
+/** Proposes at a steady rate; returns how long each took, in ascending order. */
+async function propose(node: Node, rate: number, seconds: number): Promise<number[]> {
+  const times: number[] = [];
+  const pending: Promise<void>[] = [];
+  const value = new Uint8Array(VALUE_BYTES);
+  const start = performance.now();
+  for (let sent = 0; sent < rate * seconds;) {
+    const due = Math.min(rate * seconds, Math.ceil((performance.now() - start) / 1000 * rate));
+    for (; sent < due; sent++) {
+      const key = new TextEncoder().encode(`key-${sent % 1000}`);
+      const before = performance.now();
+      const proposal = node.propose(encodePutCommand(putRequest({ key, value })));
+      pending.push(proposal.then(() => void times.push(performance.now() - before)));
+    }
+    await sleep(1);
+  }
+  await Promise.all(pending);
+  return times.sort((a, b) => a - b);
+}
+
+async function openNode(
+  nodeId: number,
+  parent: string,
+  members: number[],
+  transport: Transport,
+  tickMs: number,
+  writer: WriterOption,
+): Promise<{ node: Node; storage: SqliteNodeStorage }> {
+  const directory = join(parent, String(nodeId));
+  const identity = { clusterId: "bench", nodeId };
+  const storage = await SqliteNodeStorage.open({ directory, identity, writer });
+  const stateMachine = KvStore.open({ directory });
+  const node = await Node.open({
+    nodeId,
+    storage,
+    transport,
+    regions: [{
+      stateMachine,
+      members: members.map((peerId) => ({ peerId, address: `node-${peerId}:1` })),
+    }],
+    tickMs,
+    electionTick: 20,
+    requestTimeoutMs: 60_000,
+  });
+  return { node, storage };
+}
+
+async function measureLoop(parent: string, seconds: number): Promise<void> {
+  const transport = new MemoryNetwork().transport(1);
+  const { node, storage } = await openNode(1, parent, [1], transport, 100, "auto");
+  await node.read({ deadlineMs: 60_000 });
+  const probe = new LoopProbe();
+  await sleep(300);
+  const idle = probe.take();
+  const end = performance.now() + 50;
+  while (performance.now() < end);
+  await sleep(50);
+  const seen = quantile(probe.take(), 1);
+  if (!(seen > 40)) throw new Error(`the probe saw ${seen} ms of a block of 50 ms`);
+  console.log(`the probe sees a block of 50 ms as ${seen.toFixed(1)} ms; idle: ${describe(idle)}`);
+  await propose(node, 1000, 1);
+  probe.take();
+  const times = await propose(node, 1000, seconds);
+  const delays = probe.take();
+  probe.stop();
+  const p99 = quantile(delays, 0.99);
+  console.log(`writer ${storage.writer.mode} (${storage.writer.reason})`);
+  console.log(`1,000 proposals a second take ${describe(times)}`);
+  console.log(
+    `the loop is late by ${describe(delays)}: ` +
+      `${p99 < TARGET_MS ? "within" : "BEYOND"} the target of 99 % below ${TARGET_MS} ms`,
+  );
+  await node.stop();
+}
+
+/** Notes when heartbeats leave for each node. */
+function watchHeartbeats(transport: Transport, gaps: number[]): Transport {
+  const last = new Map<number, number>();
+  return {
+    start: (handler) => transport.start(handler),
+    addNode: (nodeId, address) => transport.addNode(nodeId, address),
+    removeNode: (nodeId) => transport.removeNode(nodeId),
+    send: (nodeId, batch) => {
+      if (batch.some(({ message }) => message.type === "heartbeat")) {
+        const now = performance.now();
+        const before = last.get(nodeId);
+        if (before !== undefined) gaps.push(now - before);
+        last.set(nodeId, now);
+      }
+      transport.send(nodeId, batch);
+    },
+    sendSnapshot: (nodeId, snapshot) => transport.sendSnapshot(nodeId, snapshot),
+    counters: () => transport.counters(),
+    close: () => transport.close(),
+  };
+}
+
+async function measureHeartbeats(
+  parent: string,
+  seconds: number,
+  writer: WriterOption,
+): Promise<void> {
+  const network = new MemoryNetwork();
+  const ids = [1, 2, 3];
+  const gaps: number[] = [];
+  const opened = [];
+  for (const id of ids) {
+    const transport = watchHeartbeats(network.transport(id), gaps);
+    opened.push(await openNode(id, parent, ids, transport, HEARTBEAT_MS, writer));
+  }
+  const { node, storage } = opened[0];
+  node.campaign();
+  await node.read({ deadlineMs: 60_000 });
+  await propose(node, 200, 1);
+  const [term] = opened.map(({ node }) => node.status().term);
+  gaps.length = 0;
+  const times = await propose(node, 200, seconds);
+  const sorted = [...gaps].sort((a, b) => a - b);
+  const onTime = quantile(sorted, 0.99) < 2 * HEARTBEAT_MS;
+  const kept = opened.every(({ node }) => node.status().term === term);
+  console.log(
+    `20 ms a sync, writer ${storage.writer.mode}: heartbeats every ${HEARTBEAT_MS} ms leave with ` +
+      `gaps of ${describe(sorted)}: ${onTime ? "on time" : "LATE"}; ${
+        kept ? "no election" : "LEADERSHIP WAS LOST"
+      }; ` +
+      `200 proposals a second take ${describe(times)}`,
+  );
+  await Promise.all(opened.map(({ node }) => node.stop()));
+}
+
+const [mode, seconds, writer] = process.argv.slice(2);
+const parent = mkdtempSync(join(tmpdir(), "flaredb-loop-"));
+try {
+  if (mode === "loop") await measureLoop(parent, Number(seconds));
+  else await measureHeartbeats(parent, Number(seconds), writer as WriterOption);
+} finally {
+  rmSync(parent, { recursive: true, force: true });
+}
+process.exit(0);
