@@ -34,6 +34,8 @@ export interface MemberOptions {
   readonly directory: string;
   readonly members: readonly Member[];
   readonly join: boolean;
+  /** Where it listens for other nodes. Default: any free port of the loopback. */
+  readonly listen?: string;
   readonly logger?: Logger;
 }
 
@@ -44,7 +46,8 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
   const identity = { clusterId: CLUSTER_ID, nodeId };
   const storage = await SqliteNodeStorage.open({ directory, identity });
   const store = KvStore.open({ directory, cacheBytes: 4 * 1024 * 1024 });
-  const transport = new GrpcTransport({ ...identity, listen: "127.0.0.1:0", insecure: true });
+  const listen = options.listen ?? "127.0.0.1:0";
+  const transport = new GrpcTransport({ ...identity, listen, insecure: true });
   const node = await Node.open({
     nodeId,
     storage,
