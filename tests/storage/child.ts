@@ -22,9 +22,13 @@ export class StorageChild {
   #partial = "";
   #wake: () => void = () => {};
 
-  constructor(mode: "hold" | "write", directory: string) {
+  constructor(
+    mode: "hold" | "write",
+    directory: string,
+    writer: "auto" | "direct" | "worker" = "auto",
+  ) {
     const runtime = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
-    this.#process = spawn(process.execPath, [...runtime, SCRIPT, mode, directory], {
+    this.#process = spawn(process.execPath, [...runtime, SCRIPT, mode, directory, writer], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, NODE_NO_WARNINGS: "1" },
     });

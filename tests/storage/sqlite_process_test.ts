@@ -51,45 +51,47 @@ test(
     }),
 );
 
-test(
-  "whatever was acknowledged before SIGKILL is there afterwards, again and again",
-  SLOW,
-  () =>
-    withDirectory(async (directory) => {
-      let acknowledged = 0;
-      for (const lines of [2, 150, 300]) {
-        const child = new StorageChild("write", directory);
-        try {
-          await child.waitForLines(1 + lines);
-        } finally {
-          await child.kill();
-        }
-        const [index, term] = child.lines[child.lines.length - 1].split(" ").map(Number);
-        assert.ok(term > acknowledged, "the writer went on where it was killed");
-        acknowledged = term;
-        const storage = await SqliteNodeStorage.open({ directory, identity });
-        try {
-          const region = storage.region(1);
-          assert.ok(region !== undefined);
-          // At most one more write had been under way.
-          const { hardState } = region.initialState();
-          assert.ok(hardState.currentTerm === term || hardState.currentTerm === term + 1);
-          assert.equal(hardState.votedFor, 1);
-          assert.ok(hardState.commitIndex >= index - 2);
-          assert.ok(region.lastIndex() >= index - 2);
-          if (hardState.currentTerm === term) assert.equal(region.lastIndex(), index);
-          for (
-            const entry of region.entries(region.firstIndex(), region.lastIndex() + 1, Infinity)
-          ) {
-            const text = new TextDecoder().decode(entry.command);
-            assert.ok(text.startsWith(`entry ${entry.index} of term ${entry.term} `));
+for (const writer of ["direct", "worker"] as const) {
+  test(
+    `whatever was acknowledged before SIGKILL is there afterwards, writer ${writer}`,
+    SLOW,
+    () =>
+      withDirectory(async (directory) => {
+        let acknowledged = 0;
+        for (const lines of [2, 150, 300]) {
+          const child = new StorageChild("write", directory, writer);
+          try {
+            await child.waitForLines(1 + lines);
+          } finally {
+            await child.kill();
           }
-        } finally {
-          await storage.close();
+          const [index, term] = child.lines[child.lines.length - 1].split(" ").map(Number);
+          assert.ok(term > acknowledged, "the writer went on where it was killed");
+          acknowledged = term;
+          const storage = await SqliteNodeStorage.open({ directory, identity });
+          try {
+            const region = storage.region(1);
+            assert.ok(region !== undefined);
+            // At most one more write had been under way.
+            const { hardState } = region.initialState();
+            assert.ok(hardState.currentTerm === term || hardState.currentTerm === term + 1);
+            assert.equal(hardState.votedFor, 1);
+            assert.ok(hardState.commitIndex >= index - 2);
+            assert.ok(region.lastIndex() >= index - 2);
+            if (hardState.currentTerm === term) assert.equal(region.lastIndex(), index);
+            for (
+              const entry of region.entries(region.firstIndex(), region.lastIndex() + 1, Infinity)
+            ) {
+              const text = new TextDecoder().decode(entry.command);
+              assert.ok(text.startsWith(`entry ${entry.index} of term ${entry.term} `));
+            }
+          } finally {
+            await storage.close();
+          }
         }
-      }
-    }),
-);
+      }),
+  );
+}
 
 test(
   "a byte flipped in the middle of the WAL of a killed process is found and named",

@@ -1,6 +1,6 @@
 /**
  * A process that opens a storage, for tests that need a second one or kill it. It is started as
- * `storage_process.ts <hold | write> <directory>` and prints a line for each step it has done:
+ * `storage_process.ts <hold | write> <directory> <auto | direct | worker>` and prints a line for each step it has done:
  *
  * - `open` once the storage is open, or `refused <code> <message>`.
  * - in mode `write`: `<index> <term>` once the log up to there, with this term as the current one,
@@ -15,7 +15,7 @@ import { writeSync } from "node:fs";
 import process from "node:process";
 import { createEntry, type RaftLogEntry } from "../../src/raft/mod.ts";
 import { StorageError } from "../../src/storage/mod.ts";
-import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
+import { SqliteNodeStorage, type WriterOption } from "../../src/storage/sqlite/mod.ts";
 
 /** A command that tells which entry it belongs to. */
 function commandOf(index: number, term: number): Uint8Array {
@@ -44,12 +44,13 @@ async function write(storage: SqliteNodeStorage): Promise<void> {
   }
 }
 
-async function main(mode: string, directory: string): Promise<void> {
+async function main(mode: string, directory: string, writer: WriterOption): Promise<void> {
   let storage: SqliteNodeStorage;
   try {
     storage = await SqliteNodeStorage.open({
       directory,
       identity: { clusterId: "tests", nodeId: 1 },
+      writer,
       checkpointBytes: mode === "write" ? 128 * 1024 : undefined,
     });
   } catch (error) {
@@ -61,4 +62,4 @@ async function main(mode: string, directory: string): Promise<void> {
   await new Promise(() => setInterval(() => {}, 1000));
 }
 
-await main(process.argv[2], process.argv[3]);
+await main(process.argv[2], process.argv[3], process.argv[4] as WriterOption);
