@@ -30,8 +30,9 @@ export const storageCommand: Command = {
   positionals: "verify|dump DIR",
   positionalCount: [2, 2],
   description:
-    "verify checks all of a node's data: every checksum, gaps and terms of the log, the write-ahead " +
-    "log, the database's pages, and that applied <= last index; exit code 1 when anything is wrong. " +
+    "verify checks a node's log, raft.db: every checksum, gaps and terms, the write-ahead log, the " +
+    "database's pages, and that kv.db has applied no more than is in the log, but not the rows of " +
+    "kv.db, which carry no checksums; exit code 1 when anything is wrong. " +
     "dump writes the state of each region and its entries. Both need the node stopped, and alter " +
     "nothing: data with a write-ahead log, as a crash leaves it, is copied first.",
   options: {
