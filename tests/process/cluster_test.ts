@@ -109,12 +109,12 @@ test("acknowledged keys survive the leader's loss during a load, and then that o
       "256",
       "--json",
     ]);
-    const killed = await currentLeader(dev.nodes);
     await until(
       "a third of the load",
       () => existsSync(acknowledgedFile) && statSync(acknowledgedFile).size > inputBytes / 2,
       120_000,
     );
+    const killed = await currentLeader(dev.nodes);
     assert.ok(load.isRunning, load.transcript());
     killPid(killed.pid);
     const inTheMiddle = acknowledgedRecords(acknowledgedFile).size;
