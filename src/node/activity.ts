@@ -9,13 +9,13 @@ import type { PeerId, ReplicationStatus } from "../raft/mod.ts";
 
 /** The followers of a leader. */
 export class Activity {
-  readonly #ticksMax: number;
+  readonly #electionTick: number;
   #ticks = 0;
   #heard = new Map<PeerId, number>();
 
-  /** @param ticksMax after how many ticks of silence a follower is not alive: an election timeout. */
-  constructor(ticksMax: number) {
-    this.#ticksMax = ticksMax;
+  /** @param electionTick an election timeout, in ticks. */
+  constructor(electionTick: number) {
+    this.#electionTick = electionTick;
   }
 
   /** A tick passes. @param progress the followers, undefined unless this replica leads. */
@@ -30,9 +30,9 @@ export class Activity {
     this.#heard = heard;
   }
 
-  /** Whether it was heard from within an election timeout. */
-  isAlive(id: PeerId): boolean {
+  /** Whether it was heard from within so many election timeouts. */
+  isAlive(id: PeerId, timeouts: number): boolean {
     const heard = this.#heard.get(id);
-    return heard === undefined || this.#ticks - heard <= this.#ticksMax;
+    return heard === undefined || this.#ticks - heard <= timeouts * this.#electionTick;
   }
 }

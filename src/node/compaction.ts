@@ -20,8 +20,8 @@ export interface CompactionOptions {
   /** Bytes of them, at most. Default 16 MiB. */
   readonly keepBytes?: number;
   /**
-   * A leader keeps up to this many applied entries for followers that are alive and lack them; those
-   * that lack more get a snapshot. Default 1,000,000.
+   * A leader keeps up to this many applied entries for followers that lack them, unless they have been
+   * silent for 120 election timeouts; those that lack more get a snapshot. Default 1,000,000.
    */
   readonly laggingEntriesMax?: number;
   /** And up to this many bytes. Default 512 MiB. */

@@ -22,6 +22,12 @@ const SAMPLE_BYTES = 256 * 1024;
 /** A compaction must discard this share of what begins one: many small ones cost more. */
 const SHARE_MIN = 16;
 
+/**
+ * For how many election timeouts a silent follower counts as alive: one that restarts, or whose state
+ * machine is busy with a large snapshot, comes back and must not find its entries gone.
+ */
+const ALIVE_TIMEOUTS = 120;
+
 /** After how many ticks a state machine is asked again to make its state durable. */
 const FLUSH_TICKS = 20;
 
@@ -74,7 +80,7 @@ export class Compactor {
     const due = { firstIndex, lastApplied, meter: this.#meter };
     if (!isCompactionDue(due, this.#options)) return undefined;
     const needed = neededByFollowers(
-      (id) => this.#peer.isAlive(id),
+      (id) => this.#peer.isAlive(id, ALIVE_TIMEOUTS),
       this.#peer.id,
       this.#peer.status().progress,
     );

@@ -239,9 +239,12 @@ export class Peer {
     return this.#book?.members ?? NO_MEMBERS;
   }
 
-  /** Whether this leader has heard from a follower within an election timeout; with `streamsSnapshots`. */
-  isAlive(peerId: PeerId): boolean {
-    return this.#activity.isAlive(peerId);
+  /**
+   * Whether this leader has heard from a follower within so many election timeouts, with
+   * `streamsSnapshots`.
+   */
+  isAlive(peerId: PeerId, timeouts = 1): boolean {
+    return this.#activity.isAlive(peerId, timeouts);
   }
 
   /** Whether an id belonged to a member that was removed. */

@@ -11,7 +11,7 @@ import { settle, TestCluster, withResource } from "./cluster.ts";
 import { command, ListMachine } from "./machines.ts";
 import { snapshotMessage } from "./snapshot_messages.ts";
 
-const COMPACTION = { entriesMax: 20, keepEntries: 5 };
+const COMPACTION = { entriesMax: 20, keepEntries: 5, laggingEntriesMax: 30 };
 
 async function write(cluster: TestCluster, nodeId: number, count: number): Promise<void> {
   const proposals = Array.from(
