@@ -143,7 +143,7 @@ export class WorkerWriter implements LogWriter {
 }
 
 function threadError(path: string, cause: unknown): StorageError {
-  const found = cause instanceof Error ? cause.message : String(cause);
+  const [found] = (cause instanceof Error ? cause.message : String(cause)).split("\n");
   return new StorageError(
     "STORAGE_IO",
     `The thread that writes to ${path} has ended: ${found}; choose \`writer: "direct"\` where ` +
