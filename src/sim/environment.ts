@@ -172,6 +172,19 @@ export interface Environment {
   readonly faultWeights: readonly number[];
 }
 
+/**
+ * A world of stalling disks and changing leaders in an otherwise fast cluster: writes are under way
+ * while another leader replaces what they write.
+ */
+const STALLING_WEIGHTS: Partial<Readonly<Record<FaultKind, number>>> = {
+  "isolate-leader": 5,
+  "transfer": 3,
+  "campaign": 3,
+  "disk-stall": 9,
+  "crash-leader": 3,
+  "loss-burst": 2,
+};
+
 const SMALL_LIMITS: PeerLimits = {
   pendingProposalsMax: 2,
   proposalEntriesMax: 2,
@@ -193,7 +206,9 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
   const preVote = chance.hits(750);
   const checkQuorum = chance.hits(750);
   const mayChangeMembers = preVote || checkQuorum;
-  return {
+  const stalling = chance.hits(150);
+  const weights = faults.weights ?? (stalling ? STALLING_WEIGHTS : undefined);
+  const drawn: Environment = {
     tickUs: 10_000,
     electionTick: chance.between(4, 10),
     heartbeatTick: chance.hits(800) ? 1 : 2,
@@ -223,7 +238,17 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     faultWeights: FAULT_KINDS.map((kind) => {
       const drawn = chance.hits(kindsPerMille) ? WEIGHTS[kind] : 0;
       if (!mayChangeMembers && MEMBERSHIP_KINDS.has(kind)) return 0;
-      return faults.weights === undefined ? drawn : faults.weights[kind] ?? 0;
+      return weights === undefined ? drawn : weights[kind] ?? 0;
     }),
+  };
+  if (!stalling) return drawn;
+  const { intervalUs = 25_000 } = faults;
+  return {
+    ...drawn,
+    electionTick: 5,
+    delayMaxUs: drawn.delayMinUs + 3_000,
+    diskMaxUs: drawn.diskMinUs + 3_000,
+    thinkMaxUs: 3_000,
+    faultIntervalUs: intervalUs,
   };
 }
