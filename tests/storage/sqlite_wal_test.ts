@@ -128,6 +128,20 @@ test("a commit mark that was wiped out does not hide its transaction", () =>
     });
   }));
 
+test("a frame wiped out as a whole does not hide the transaction that it ended", () =>
+  withDirectory(async (directory) => {
+    const path = join(await crashImage(directory), "raft.db-wal");
+    const wal = readFileSync(path);
+    const { number, offset } = framesOf(wal).filter((frame) => frame.commit).at(-2) as FrameInfo;
+    // Nothing of it is left; but a page occurs twice in what then looks like one transaction.
+    wal.fill(0, offset, offset + FRAME_BYTES);
+    writeFileSync(path, wal);
+    assert.throws(() => scanWal(path, SOME_PAGES), {
+      code: "STORAGE_CORRUPT",
+      message: new RegExp(`^Frame ${number} `),
+    });
+  }));
+
 test("any byte damaged in the header is found", () =>
   withDirectory(async (directory) => {
     const path = join(await crashImage(directory), "raft.db-wal");
