@@ -136,7 +136,7 @@ test("options out of their range are refused by name", () => {
     ["keepaliveTimeoutMs", { keepaliveTimeoutMs: 0 }],
     ["drainMs", { drainMs: -1 }],
     ["tls", { insecure: false }],
-    ["insecure", { tls: { ca: "", cert: "", key: "" } }],
+    ["insecure", { tls: { certificates: { certificate: "", privateKey: "" } } }],
   ];
   for (const [name, change] of bad) {
     assert.throws(() => checkOptions({ ...good, ...change }), {
