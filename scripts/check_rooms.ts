@@ -60,6 +60,7 @@ export const SUB_FACES: readonly string[] = [
   NODE_CONTRACT,
   "src/storage/sqlite/mod.ts",
   "src/transport/grpc/mod.ts",
+  "src/tls/grpc_credentials.ts",
   "src/tls/authority.ts",
 ];
 

@@ -23,7 +23,7 @@ import {
   writeRangeRequest,
 } from "../kv/mod.ts";
 import { ConfigError } from "../raft/mod.ts";
-import { channelCredentials } from "../tls/mod.ts";
+import { channelCredentials } from "../tls/grpc_credentials.ts";
 import {
   readDeleteRangeResponse,
   readMemberListResponse,

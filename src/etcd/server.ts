@@ -14,7 +14,8 @@ import {
   readRangeRequest,
   readTxnRequest,
 } from "../kv/mod.ts";
-import { limitConnections, SourceServerCredentials } from "../tls/mod.ts";
+import { SourceServerCredentials } from "../tls/grpc_credentials.ts";
+import { limitConnections } from "../tls/mod.ts";
 import {
   readMemberListRequest,
   writeDeleteRangeResponse,

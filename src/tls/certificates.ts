@@ -10,6 +10,9 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { messageOf } from "./message_of.ts";
 import { CertificateError } from "./errors.ts";
 
+/** Whether a server asks those who connect for a certificate. */
+export type ClientCertificates = "required" | "none";
+
 /** What one side of a TLS connection shows and trusts, in PEM: text, or its bytes. */
 export interface Certificates {
   /** The authorities that the other side's certificate must come from: one or more certificates. */

@@ -11,12 +11,10 @@ import {
   type CertificateSource,
   certificateSource,
   checkCertificates,
+  type ClientCertificates,
   pemBytes,
 } from "./certificates.ts";
 import { CertificateError } from "./errors.ts";
-
-/** Whether a server asks those who connect for a certificate. */
-export type ClientCertificates = "required" | "none";
 
 /**
  * What a gRPC server shows, and asks of those who connect. When the source changes, connections that

@@ -10,6 +10,7 @@ export {
   type CertificateSource,
   certificateSource,
   checkCertificates,
+  type ClientCertificates,
 } from "./certificates.ts";
 export {
   CERTIFICATE_FILE_BYTES_MAX,
@@ -19,11 +20,4 @@ export {
 } from "./certificate_files.ts";
 export { limitConnections } from "./connection_limit.ts";
 export { CertificateError } from "./errors.ts";
-export {
-  channelCredentials,
-  type ChannelTls,
-  clientCertificate,
-  type ClientCertificates,
-  SourceServerCredentials,
-} from "./grpc_credentials.ts";
 export { certificateHasName, certificateNames, nodeCertificateName } from "./node_name.ts";

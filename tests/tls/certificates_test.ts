@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { CertificateAuthority } from "../../src/tls/authority.ts";
-import {
-  certificateHasName,
-  checkCertificates,
-  nodeCertificateName,
-  SourceServerCredentials,
-} from "../../src/tls/mod.ts";
+import { SourceServerCredentials } from "../../src/tls/grpc_credentials.ts";
+import { certificateHasName, checkCertificates, nodeCertificateName } from "../../src/tls/mod.ts";
 import { issue, newAuthority, tomorrow, trusting, yesterday } from "./support.ts";
 
 const der = (pem: string): Uint8Array => new X509Certificate(pem).raw;

@@ -8,11 +8,10 @@
 import * as grpc from "@grpc/grpc-js";
 import type { Buffer } from "node:buffer";
 import {
-  certificateHasName,
-  certificateNames,
   channelCredentials as tlsChannelCredentials,
   SourceServerCredentials,
-} from "../../tls/mod.ts";
+} from "../../tls/grpc_credentials.ts";
+import { certificateHasName, certificateNames } from "../../tls/mod.ts";
 import { type CheckedOptions, type CheckedTls, FRAME_OVERHEAD_BYTES } from "./options.ts";
 
 /** The path of the messages' method: package, service and rpc of `proto/raft_service.proto`. */

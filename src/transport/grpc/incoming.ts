@@ -8,7 +8,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { clearTimeout, setTimeout } from "node:timers";
-import { clientCertificate } from "../../tls/mod.ts";
+import { clientCertificate } from "../../tls/grpc_credentials.ts";
 import {
   decodeFrame,
   decodeHello,

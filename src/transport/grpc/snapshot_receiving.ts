@@ -20,7 +20,7 @@ import {
 } from "../../wire/mod.ts";
 import type { SnapshotSink } from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
-import { clientCertificate } from "../../tls/mod.ts";
+import { clientCertificate } from "../../tls/grpc_credentials.ts";
 import { SnapshotIntake } from "../snapshot_intake.ts";
 import { nameOf, noteRefusal, refusalOf } from "./admission.ts";
 import type { Context } from "./context.ts";
