@@ -23,7 +23,8 @@ import { checkPackage } from "./package/check.ts";
 import { compile } from "./package/compile.ts";
 import { builtFile, builtManifest, projectManifest } from "./package/manifest.ts";
 
-const DOCUMENTS = ["README.md", "LICENSE", "CHANGELOG.md"];
+/** What is shipped as it is. */
+export const DOCUMENTS: readonly string[] = ["README.md", "LICENSE", "CHANGELOG.md"];
 
 /**
  * Builds the package into a folder, which is emptied before, and returns the sorted paths of its

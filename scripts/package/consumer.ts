@@ -37,19 +37,14 @@ function allSubpaths(): string {
   return `${lines.join("\n")}\nexport const modules: readonly object[] = [${names}];\n`;
 }
 
-/** Puts a built package and the project's own copies of its dependencies where imports find them. */
+/**
+ * Puts a built package where imports find it. Its own imports find the dependencies of the project, as
+ * it must lie somewhere below the project's `node_modules`.
+ */
 export function linkPackage(folder: string, built: string): void {
-  const { name, dependencies } = projectManifest();
-  link(built, join(folder, "node_modules", name));
-  for (const one of Object.keys(dependencies)) {
-    link(join(PROJECT_ROOT, "node_modules", one), join(folder, "node_modules", one));
-    link(join(PROJECT_ROOT, "node_modules", one), join(built, "node_modules", one));
-  }
-}
-
-function link(target: string, path: string): void {
+  const path = join(folder, "node_modules", projectManifest().name);
   mkdirSync(dirname(path), { recursive: true });
-  symlinkSync(target, path, "dir");
+  symlinkSync(built, path, "dir");
 }
 
 /** How a consumer's compiler finds modules. */

@@ -1,38 +1,32 @@
 /**
- * The built package, without npm and without a network: what is in it, what its modules pull in, that
- * TypeScript of others compiles against it, and that it runs on the runtime of the tests.
+ * The built package, without npm and without a network: what is in it, what its modules pull in, and
+ * that TypeScript of others compiles against it.
  */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import process from "node:process";
 import { after, test } from "node:test";
-import { buildPackage } from "../../scripts/build_npm.ts";
-import {
-  compileConsumer,
-  EMBED_LINES,
-  linkPackage,
-  writeConsumer,
-} from "../../scripts/package/consumer.ts";
+import { builtFiles, cachedBuild } from "../../scripts/package/cached_build.ts";
+import { compileConsumer, linkPackage, writeConsumer } from "../../scripts/package/consumer.ts";
 import { builtFile, projectManifest } from "../../scripts/package/manifest.ts";
 import { moduleGraph } from "../../scripts/package/module_graph.ts";
-import { currentRuntime, runArguments } from "../../scripts/package/runtimes.ts";
-import { freePorts } from "../../src/cli/addresses.ts";
-import { withSandbox } from "../process/support.ts";
+import { PROJECT_ROOT } from "../../scripts/project_files.ts";
+import { skipHere } from "../runtimes.ts";
 
-const LONG = { timeout: 120_000 };
+const skip = skipHere("tests/package/build_test.ts");
+const LONG = { timeout: 300_000, skip };
 
 const temporary = mkdtempSync(join(tmpdir(), "flaredb-package-"));
-const folder = join(temporary, "npm");
-const consumer = join(temporary, "consumer");
 after(() => rmSync(temporary, { recursive: true, force: true }));
 
+let folder = "";
 let files: string[] = [];
 const read = (path: string): string => readFileSync(join(folder, path), "utf8");
 
 test("the package builds, with documents, the command and every exported module", LONG, () => {
-  files = buildPackage(folder);
+  folder = cachedBuild();
+  files = builtFiles(folder);
   const { exports, bin } = projectManifest();
   const expected = [
     "README.md",
@@ -44,7 +38,9 @@ test("the package builds, with documents, the command and every exported module"
   assert.deepEqual(expected.filter((path) => !existsSync(join(folder, path))), []);
 });
 
-test("the built manifest exports what the sources' manifest does, and the command is executable", () => {
+test("the built manifest exports what the sources' manifest does, and the command is executable", {
+  skip,
+}, () => {
   const built = JSON.parse(read("package.json"));
   const { exports, bin, version, dependencies } = projectManifest();
   const subpaths = [...Object.keys(exports), "./package.json"];
@@ -58,7 +54,9 @@ test("the built manifest exports what the sources' manifest does, and the comman
   }
 });
 
-test("the consensus core pulls in nothing, and neither it nor its neighbours gRPC or SQLite", () => {
+test("the consensus core pulls in nothing, and neither it nor its neighbours gRPC or SQLite", {
+  skip,
+}, () => {
   const core = moduleGraph(folder, "src/raft/mod.js");
   assert.deepEqual(core.external, []);
   assert.deepEqual(core.files.filter((path) => !path.startsWith("src/raft/")), []);
@@ -69,7 +67,7 @@ test("the consensus core pulls in nothing, and neither it nor its neighbours gRP
   }
 });
 
-test("a module pulls in nothing that the package does not bring", () => {
+test("a module pulls in nothing that the package does not bring", { skip }, () => {
   const { exports, bin, dependencies } = projectManifest();
   const known = (one: string) =>
     one.startsWith("node:") || Object.keys(dependencies).some((name) => `${one}/`.startsWith(name));
@@ -79,7 +77,7 @@ test("a module pulls in nothing that the package does not bring", () => {
   }
 });
 
-test("files found by their URL, such as workers, are JavaScript that lies there", () => {
+test("files found by their URL, such as workers, are JavaScript that lies there", { skip }, () => {
   for (const path of files.filter((one) => one.endsWith(".js"))) {
     for (const [, target] of read(path).matchAll(/new URL\(\s*["'`](\.[^"'`$]*)["'`]/g)) {
       const found = join(folder, dirname(path), target);
@@ -88,36 +86,31 @@ test("files found by their URL, such as workers, are JavaScript that lies there"
   }
 });
 
-test("source maps hold their sources and name no folder of the machine that built them", () => {
-  const maps = files.filter((path) => path.endsWith(".js.map"));
-  assert.equal(maps.length, files.filter((path) => /^(mod|src\/.*)\.js$/.test(path)).length);
-  for (const path of maps) {
-    const map = JSON.parse(read(path));
-    assert.equal(map.sourceRoot, undefined);
-    assert.deepEqual(map.sources.filter((one: string) => !/^[a-z0-9_]+\.ts$/.test(one)), [], path);
-    assert.equal(map.sourcesContent.length, map.sources.length, path);
-  }
-  const naming = files.filter((path) => read(path).includes(dirname(import.meta.dirname!)));
-  assert.deepEqual(naming, []);
-});
+test(
+  "source maps hold their sources and name no folder of the machine that built them",
+  { skip },
+  () => {
+    const maps = files.filter((path) => path.endsWith(".js.map"));
+    assert.equal(maps.length, files.filter((path) => /^(mod|src\/.*)\.js$/.test(path)).length);
+    for (const path of maps) {
+      const map = JSON.parse(read(path));
+      assert.equal(map.sourceRoot, undefined);
+      assert.deepEqual(
+        map.sources.filter((one: string) => !/^[a-z0-9_]+\.ts$/.test(one)),
+        [],
+        path,
+      );
+      assert.equal(map.sourcesContent.length, map.sources.length, path);
+    }
+    const naming = files.filter((path) => read(path).includes(PROJECT_ROOT));
+    assert.deepEqual(naming, []);
+  },
+);
 
 test("TypeScript that uses the package compiles under nodenext and under bundler", LONG, () => {
+  const consumer = join(temporary, "consumer");
   writeConsumer(consumer);
   linkPackage(consumer, folder);
   assert.deepEqual(compileConsumer(consumer, "bundler"), []);
   assert.deepEqual(compileConsumer(consumer, "nodenext"), []);
 });
-
-test(
-  "the package elects and replicates over gRPC and SQLite on this runtime",
-  LONG,
-  () =>
-    withSandbox(async (sandbox) => {
-      const program = join(consumer, "embed.js");
-      const addresses = (await freePorts("127.0.0.1", 3)).map((port) => `127.0.0.1:${port}`);
-      const args = [...runArguments(currentRuntime().name, program), ...addresses];
-      const { code, stdout, stderr } = await sandbox.runProgram(process.execPath, args);
-      assert.equal(code, 0, stderr);
-      assert.deepEqual(stdout.trim().split("\n").slice(-3), EMBED_LINES);
-    }),
-);
