@@ -26,5 +26,11 @@ export {
 } from "./verify.ts";
 export type { WalScan } from "./wal.ts";
 export type { SaveRegionOperation } from "./writer.ts";
-export { SLOW_SYNC_MS, type WriterChoice, type WriterOption } from "./writer_choice.ts";
+export type { SyncTimes } from "./sync_time.ts";
+export {
+  SLOW_SYNC_MS,
+  STALLED_SYNC_MS,
+  type WriterChoice,
+  type WriterOption,
+} from "./writer_choice.ts";
 export type { RegionState } from "../region_state.ts";

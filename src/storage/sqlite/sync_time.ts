@@ -22,13 +22,19 @@ const BUDGET_MS = 60;
 
 const SAMPLES_MIN = 3;
 
+/** How long synced writes took, in milliseconds. */
+export interface SyncTimes {
+  readonly medianMs: number;
+  readonly longestMs: number;
+}
+
 /**
- * The median time of a synced write in `directory`, in milliseconds. Takes a few milliseconds on a
+ * Times synced writes in `directory`. Takes a few milliseconds on a
  * fast disk, a few writes on a slow one.
  *
  * @throws the file system's error when the directory cannot be written.
  */
-export function measureSyncMs(directory: string): number {
+export function measureSync(directory: string): SyncTimes {
   const path = join(directory, SCRATCH_FILE);
   const file = openSync(path, "w");
   try {
@@ -44,7 +50,8 @@ export function measureSyncMs(directory: string): number {
       if (samples.length >= SAMPLES_MIN && now - start > BUDGET_MS) break;
     }
     samples.sort((a, b) => a - b);
-    return samples[Math.floor(samples.length / 2)];
+    const medianMs = samples[Math.floor(samples.length / 2)];
+    return { medianMs, longestMs: samples[samples.length - 1] };
   } finally {
     closeSync(file);
     rmSync(path, { force: true });

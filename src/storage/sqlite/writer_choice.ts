@@ -5,7 +5,7 @@
  * @module
  */
 
-import { measureSyncMs } from "./sync_time.ts";
+import { measureSync, type SyncTimes } from "./sync_time.ts";
 
 /**
  * Where SQLite writes. `direct`: in the event loop, which is blocked for as long as each transaction
@@ -20,8 +20,8 @@ export interface WriterChoice {
   readonly mode: "direct" | "worker";
   /** The reason, as a clause for people: `"a sync takes 0.21 ms"`. */
   readonly reason: string;
-  /** The median time of a synced write, in milliseconds, when it was measured. */
-  readonly syncMs: number | undefined;
+  /** How long synced writes took when it was decided, where that was measured. */
+  readonly sync: SyncTimes | undefined;
 }
 
 /**
@@ -31,18 +31,23 @@ export interface WriterChoice {
  */
 export const SLOW_SYNC_MS: number = 1;
 
+/**
+ * `auto` also takes the thread when one of the few writes it times takes this long or longer, in
+ * milliseconds: a disk that others share is often fast and sometimes slow, and the loop would stop then.
+ */
+export const STALLED_SYNC_MS: number = 5;
+
 /** Decides how to write in `directory`, which exists. Never throws. */
 export function chooseWriter(option: WriterOption, directory: string): WriterChoice {
-  if (option !== "auto") return { mode: option, reason: "as asked for", syncMs: undefined };
+  if (option !== "auto") return { mode: option, reason: "as asked for", sync: undefined };
   try {
-    const syncMs = measureSyncMs(directory);
-    const slow = syncMs >= SLOW_SYNC_MS;
-    const reason = `a sync takes ${syncMs.toFixed(2)} ms, which is ${
-      slow ? "not " : ""
-    }below ${SLOW_SYNC_MS} ms`;
-    return { mode: slow ? "worker" : "direct", reason, syncMs };
+    const sync = measureSync(directory);
+    const slow = sync.medianMs >= SLOW_SYNC_MS || sync.longestMs >= STALLED_SYNC_MS;
+    const reason = `a sync takes ${sync.medianMs.toFixed(2)} ms, at most ` +
+      `${sync.longestMs.toFixed(2)} ms (slow: ${SLOW_SYNC_MS} ms, at most ${STALLED_SYNC_MS} ms)`;
+    return { mode: slow ? "worker" : "direct", reason, sync };
   } catch (error) {
     const found = error instanceof Error ? error.message : String(error);
-    return { mode: "worker", reason: `a sync could not be timed: ${found}`, syncMs: undefined };
+    return { mode: "worker", reason: `a sync could not be timed: ${found}`, sync: undefined };
   }
 }
