@@ -6,10 +6,13 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export class LoopbackProxy {
   /** Bytes forwarded from those who connect. */
   bytes = 0;
+  /** While true, nothing is forwarded to those who connect. */
+  silent = false;
   /** Called after each forwarded piece. */
   onBytes: () => void = () => {};
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #held: (() => void)[] = [];
   #address = "";
 
   private constructor(target: string) {
@@ -25,7 +28,8 @@ export class LoopbackProxy {
       });
       out.on("drain", () => socket.resume());
       out.on("data", (chunk) => {
-        if (!socket.write(chunk)) out.pause();
+        if (this.silent) this.#held.push(() => void socket.write(chunk));
+        else if (!socket.write(chunk)) out.pause();
       });
       socket.on("drain", () => out.resume());
       for (const [one, other] of [[socket, out], [out, socket]]) {
@@ -49,6 +53,12 @@ export class LoopbackProxy {
 
   get address(): string {
     return this.#address;
+  }
+
+  /** Forwards again to those who connect, what was held back first. */
+  speak(): void {
+    this.silent = false;
+    for (const write of this.#held.splice(0)) write();
   }
 
   /** Cuts every connection; new ones are served. */

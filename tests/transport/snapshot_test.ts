@@ -332,3 +332,19 @@ test("a snapshot from another cluster is refused and counted", async () => {
     assert.equal(receiver.counters().refusedCluster, 1);
   });
 });
+
+test("a whole window is under way without a word from the receiver", async () => {
+  await withGrpc({ windowBytes: 1024 * KIB }, async ({ sender, recorder, proxy }) => {
+    const transfer = sender.sendSnapshot(2, { ...OFFER, chunks: new Source(64, 64 * KIB) });
+    proxy.onBytes = () => {
+      if ((recorder.offers[0]?.sink.bytes ?? 0) > 0) proxy.silent = true;
+    };
+    await until("the silence", () => proxy.silent);
+    // HTTP/2 alone would stop at 64 KiB.
+    const underWay = (): number => proxy.bytes - transfer.progress().storedBytes;
+    await until("most of a window", () => underWay() > 512 * KIB);
+    proxy.speak();
+    proxy.onBytes = () => {};
+    assert.equal((await transfer.done).ok, true);
+  });
+});

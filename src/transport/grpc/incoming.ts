@@ -21,6 +21,7 @@ import type { RegionMessage } from "../contract.ts";
 import { refusalCounter, type TransportCounters } from "../counters.ts";
 import { nameOf, noteRefusal, refusalOf } from "./admission.ts";
 import type { Context } from "./context.ts";
+import { widenWindow } from "./http2_window.ts";
 import { PROTOCOL_VERSION } from "./options.ts";
 
 type Call = grpc.ServerDuplexStream<Buffer, Buffer>;
@@ -92,6 +93,7 @@ class IncomingStream {
     this.timer = setTimeout(() => {
       this.refuseStream("refusedHandshake", `no hello within ${connectTimeoutMs} ms`);
     }, connectTimeoutMs);
+    widenWindow(call, context.options.windowBytes);
     call.on("data", (frame: Buffer) => this.frame(frame));
     call.on("end", () => {
       this.finish();

@@ -24,6 +24,7 @@ import { clientCertificate } from "../../tls/grpc_credentials.ts";
 import { SnapshotIntake } from "../snapshot_intake.ts";
 import { nameOf, noteRefusal, refusalOf } from "./admission.ts";
 import type { Context } from "./context.ts";
+import { widenWindow } from "./http2_window.ts";
 import { PROTOCOL_VERSION } from "./options.ts";
 
 type Call = grpc.ServerDuplexStream<Buffer, Buffer>;
@@ -131,6 +132,7 @@ class SnapshotStream {
     this.timer = setTimeout(() => {
       this.refuseStream("refusedHandshake", `no opening within ${connectTimeoutMs} ms`);
     }, connectTimeoutMs);
+    widenWindow(call, context.options.windowBytes);
     call.on("data", (bytes: Buffer) => this.frame(bytes));
     call.on("end", () => {
       this.finish();
