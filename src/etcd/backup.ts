@@ -24,6 +24,7 @@ import { RaftError } from "../raft/mod.ts";
 
 /** What a backup was taken of. */
 export interface BackupDescription {
+  /** The cluster it was taken of. */
   readonly clusterId: string;
   /** The last index of that cluster's log whose effect is in it. */
   readonly index: number;
@@ -31,6 +32,7 @@ export interface BackupDescription {
 
 /** A file is no backup, or damaged. */
 export class BackupError extends RaftError {
+  /** Says what is wrong with it. */
   constructor(message: string, options?: { cause?: unknown }) {
     super("BACKUP", message, options);
   }

@@ -24,7 +24,9 @@ const SAMPLES_MIN = 3;
 
 /** How long synced writes took, in milliseconds. */
 export interface SyncTimes {
+  /** The median, in milliseconds. */
   readonly medianMs: number;
+  /** The longest, in milliseconds. */
   readonly longestMs: number;
 }
 
