@@ -392,6 +392,10 @@ function openEndpoint(name: string, tls: EtcdClientTls | undefined): Endpoint {
   const client = new grpc.Client(address!, credentials, {
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
+    // This client retries by itself, and a channel's own bookkeeping costs 14 % of a load's CPU.
+    "grpc.enable_retries": 0,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.enable_channelz": 0,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
     // Each client its own connection: closing one must not depend on another.

@@ -56,6 +56,7 @@ export class EtcdServer {
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": this.#options.requestBytesMax + FRAME_OVERHEAD_BYTES,
       "grpc.max_send_message_length": -1,
+      "grpc.enable_channelz": 0,
       "grpc.max_concurrent_streams": this.#options.streamsPerConnectionMax,
     });
     registerServices(this.#server, new EtcdHandlers(this.#options), this.#options);
