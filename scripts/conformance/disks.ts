@@ -93,6 +93,7 @@ export class Disks {
     const directory = join(this.#folder, `node-${id}`);
     // Loaded only when asked for: the module needs node:sqlite.
     const { SqliteNodeStorage } = await import("../../src/storage/sqlite/mod.ts");
-    return () => SqliteNodeStorage.open({ directory, identity });
+    // Directly: to time the disk, and to start a thread, would cost more than a trace.
+    return () => SqliteNodeStorage.open({ directory, identity, writer: "direct" });
   }
 }
