@@ -199,7 +199,12 @@ export const ELECTION_RULES: readonly Rule[] = [
     ["never checks its quorum", "if (raft.config.checkQuorum) checkQuorum(raft);", ""],
     [
       "never gives up a transfer",
-      "raft.leadTransferee = NO_PEER;",
+      "  raft.leadTransferee = NO_PEER;",
+      "",
+    ],
+    [
+      "stays in a joint configuration after a failed transfer",
+      "  leaveJointAutomatically(raft);",
       "",
     ],
     [

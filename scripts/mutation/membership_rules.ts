@@ -189,22 +189,22 @@ export const MEMBERSHIP_RULES: readonly Rule[] = [
   ...rulesOf("roles/committing.ts", [
     [
       "leaves a joint configuration before it is applied",
-      'raft.role === "leader" && raft.tracker.confState.autoLeave && applied >= raft.pendingConfIndex',
-      'raft.role === "leader" && raft.tracker.confState.autoLeave',
+      "if (raft.log.applied < raft.pendingConfIndex) return;",
+      "",
     ],
     [
       "never leaves a joint configuration by itself",
-      'raft.role === "leader" && raft.tracker.confState.autoLeave &&',
-      "raft.term < 0 &&",
+      'if (raft.role !== "leader" || !raft.tracker.confState.autoLeave) return;',
+      "if (raft.term >= 0) return;",
     ],
     [
       "leaves an explicit joint configuration by itself",
-      "raft.tracker.confState.autoLeave &&",
-      "raft.tracker.isJoint() &&",
+      "!raft.tracker.confState.autoLeave) return;",
+      "!raft.tracker.isJoint()) return;",
     ],
     [
       "leaves a joint configuration while leadership is being transferred",
-      "if (raft.self() === undefined || raft.leadTransferee !== 0) return;",
+      "if (raft.self() === undefined || raft.leadTransferee !== NO_PEER) return;",
       "if (raft.self() === undefined) return;",
     ],
     [

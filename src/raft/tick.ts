@@ -5,6 +5,7 @@
  */
 
 import type { Raft } from "./raft.ts";
+import { leaveJointAutomatically } from "./roles/committing.ts";
 import { ordinaryCampaign, startCampaign } from "./roles/election.ts";
 import { checkQuorum } from "./roles/leader.ts";
 import { broadcastHeartbeat } from "./roles/sending.ts";
@@ -26,13 +27,19 @@ function tickLeader(raft: Raft): void {
     raft.electionElapsed = 0;
     if (raft.config.checkQuorum) checkQuorum(raft);
     if (!isLeader(raft)) return;
-    // A transfer that took an election timeout failed; proposals are taken again (thesis §3.10).
-    raft.leadTransferee = NO_PEER;
+    endTransfer(raft);
   }
   if (raft.heartbeatElapsed >= raft.config.heartbeatTick) {
     raft.heartbeatElapsed = 0;
     broadcastHeartbeat(raft);
   }
+}
+
+/** A transfer that took an election timeout failed: proposals are taken again (thesis §3.10). */
+function endTransfer(raft: Raft): void {
+  if (raft.leadTransferee === NO_PEER) return;
+  raft.leadTransferee = NO_PEER;
+  leaveJointAutomatically(raft);
 }
 
 function isLeader(raft: Raft): boolean {

@@ -6,7 +6,7 @@
  */
 
 import type { Raft } from "../raft.ts";
-import { createEntry, type Snapshot } from "../types.ts";
+import { createEntry, NO_PEER, type Snapshot } from "../types.ts";
 import { releasePostponedReads } from "./reading.ts";
 import { broadcastAppend } from "./sending.ts";
 
@@ -28,11 +28,7 @@ export function advanceCommit(raft: Raft): boolean {
 export function noteApplied(raft: Raft, index: number, size: number): void {
   const applied = Math.max(index, raft.log.applied);
   raft.log.appliedTo(applied, size);
-  if (
-    raft.role === "leader" && raft.tracker.confState.autoLeave && applied >= raft.pendingConfIndex
-  ) {
-    leaveJointAutomatically(raft);
-  }
+  leaveJointAutomatically(raft);
 }
 
 /** Notes that a received snapshot is durable and applied. */
@@ -43,11 +39,14 @@ export function noteSnapshotApplied(raft: Raft, snapshot: Snapshot): void {
 }
 
 /**
- * Proposes the empty change that leaves a joint configuration (thesis §4.3). While leadership is
- * being transferred it waits; the next applied entry, here or on the next leader, tries again.
+ * Proposes the empty change that leaves a joint configuration (thesis §4.3), on a leader that has
+ * applied the change which entered it. While leadership is being transferred it waits for the end of
+ * the transfer, or for the next leader.
  */
-function leaveJointAutomatically(raft: Raft): void {
-  if (raft.self() === undefined || raft.leadTransferee !== 0) return;
+export function leaveJointAutomatically(raft: Raft): void {
+  if (raft.role !== "leader" || !raft.tracker.confState.autoLeave) return;
+  if (raft.log.applied < raft.pendingConfIndex) return;
+  if (raft.self() === undefined || raft.leadTransferee !== NO_PEER) return;
   const index = raft.log.lastIndex() + 1;
   if (!raft.appendEntries([createEntry({ type: "conf-change-v2" })])) return;
   raft.pendingConfIndex = index;
