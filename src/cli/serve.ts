@@ -5,7 +5,7 @@
  * @module
  */
 
-import { EtcdServer } from "../etcd/mod.ts";
+import { type Counters, EtcdServer } from "../etcd/mod.ts";
 import { type KvResult, KvStore } from "../kv/mod.ts";
 import { Node } from "../node/mod.ts";
 import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
@@ -67,7 +67,7 @@ export async function serve(options: ServerOptions): Promise<RunningServer> {
   try {
     const opened = await openNode(options, certificates.peer, logger);
     node = opened.node;
-    const etcd = await openApi(options, certificates.client, node, opened.store);
+    const etcd = await openApi(options, certificates.client, opened);
     logger.info(
       `serving clients on ${options.clientListen} (${describe(certificates.client)}), ` +
         `peers on ${options.peerListen} (${describe(certificates.peer)})`,
@@ -114,11 +114,19 @@ function describe(certificates: CertificateFiles | undefined): string {
   return certificates === undefined ? "plaintext" : "TLS";
 }
 
+/** A node that is open, with the parts it is made of. */
+interface OpenParts {
+  readonly node: Node;
+  readonly store: KvStore;
+  readonly storage: SqliteNodeStorage;
+  readonly transport: GrpcTransport;
+}
+
 async function openNode(
   options: ServerOptions,
   certificates: CertificateFiles | undefined,
   logger: Logger,
-): Promise<{ node: Node; store: KvStore }> {
+): Promise<OpenParts> {
   const { nodeId, clusterId, data } = options;
   const storage = await SqliteNodeStorage.open({
     directory: data,
@@ -160,15 +168,31 @@ async function openNode(
     limits: { commandBytesMax: REQUEST_BYTES_MAX + COMMAND_OVERHEAD_BYTES },
     logger,
   });
-  return { node, store };
+  return { node, store, storage, transport };
+}
+
+/** What the parts of a node have counted: each by the part, and what it counts. */
+function countersOf({ node, storage, transport }: OpenParts): Counters {
+  const { counters, nodeCounters } = node.status();
+  const parts = {
+    node: nodeCounters,
+    peer: counters,
+    storage: storage.counters(),
+    transport: transport.counters(),
+  };
+  return Object.fromEntries(
+    Object.entries(parts).flatMap(([part, counts]) =>
+      Object.entries(counts).map(([name, count]) => [`${part}.${name}`, count])
+    ),
+  );
 }
 
 async function openApi(
   options: ServerOptions,
   certificates: CertificateFiles | undefined,
-  node: Node,
-  store: KvStore,
+  parts: OpenParts,
 ): Promise<EtcdServer> {
+  const { node, store } = parts;
   const { peer: peerFiles, clientCertificates } = options.tls;
   const peerScheme = peerFiles === undefined ? "http" : "https";
   const clientScheme = certificates === undefined ? "http" : "https";
@@ -188,6 +212,7 @@ async function openApi(
       status: () => node.status(),
     },
     store,
+    counters: () => countersOf(parts),
     clusterId: options.clusterId,
     members,
     listen: options.clientListen,

@@ -32,6 +32,7 @@ import {
   readStatusResponse,
   writeMemberListRequest,
 } from "./codec.ts";
+import { type Counters, COUNTERS_PATH, readCounters } from "./counters.ts";
 import { EtcdError } from "./errors.ts";
 import { GrpcStatus } from "./grpc_status.ts";
 import type {
@@ -146,6 +147,7 @@ const STATUS = method(
   () => {},
   readStatusResponse,
 );
+const COUNTERS = method(COUNTERS_PATH, false, () => {}, readCounters);
 const MEMBER_LIST = method<MemberListRequest, MemberListResponse>(
   "/etcdserverpb.Cluster/MemberList",
   false,
@@ -222,6 +224,14 @@ export class EtcdClient {
   /** Asks how a member is doing: the one at `options.endpoint`, or any. @throws EtcdError */
   status(options: CallOptions = {}): Promise<StatusResponse> {
     return this.#call(STATUS, undefined, options);
+  }
+
+  /**
+   * Asks a member of FlareDB what it has counted since its start: the one at `options.endpoint`, or
+   * any. @throws EtcdError `UNIMPLEMENTED` from another kind of server
+   */
+  counters(options: CallOptions = {}): Promise<Counters> {
+    return this.#call(COUNTERS, undefined, options);
   }
 
   /** Asks for the members; by default no older than the call. @throws EtcdError */

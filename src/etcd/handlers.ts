@@ -16,6 +16,7 @@ import {
   type RangeRequest,
   type TxnRequest,
 } from "../kv/mod.ts";
+import type { Counters } from "./counters.ts";
 import type {
   DeleteRangeResponse,
   Member,
@@ -123,6 +124,11 @@ export class EtcdHandlers {
         isLearner: status.learners.includes(status.peerId),
       });
     });
+  }
+
+  /** `Diagnostics.Counters`: this member's own. */
+  counters(answer: Answer<Counters>): void {
+    this.#guard(answer, () => answer(null, this.#options.counters()));
   }
 
   #readNow(request: RangeRequest, answer: Answer<RangeResponse>): void {

@@ -13,6 +13,7 @@ export {
 } from "./backup.ts";
 export * from "./client.ts";
 export * from "./codec.ts";
+export * from "./counters.ts";
 export * from "./errors.ts";
 export * from "./grpc_status.ts";
 export { clusterIdNumber } from "./handlers.ts";

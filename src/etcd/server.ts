@@ -25,6 +25,7 @@ import {
   writeStatusResponse,
   writeTxnResponse,
 } from "./codec.ts";
+import { COUNTERS_PATH, writeCounters } from "./counters.ts";
 import { ListenError } from "./errors.ts";
 import { GrpcStatus } from "./grpc_status.ts";
 import { type Answer, EtcdHandlers } from "./handlers.ts";
@@ -118,6 +119,13 @@ function registerServices(
     }
     server.addService(definition, implementation);
   }
+  const { definition, handler } = unary(
+    COUNTERS_PATH,
+    () => ({}),
+    writeCounters,
+    (_request, _deadline, answer) => handlers.counters(answer),
+  );
+  server.addService({ Counters: definition }, { Counters: handler });
 }
 
 function servedMethods(

@@ -8,6 +8,7 @@
 import type { KvResult, RangeRequest, RangeResult } from "../kv/mod.ts";
 import { ConfigError } from "../raft/mod.ts";
 import type { Certificates, CertificateSource, ClientCertificates } from "../tls/mod.ts";
+import type { Counters } from "./counters.ts";
 
 /** What the server reads of a node's state. */
 export interface ReplicatedNodeStatus {
@@ -118,6 +119,8 @@ export interface EtcdServerOptions {
   readonly streamsPerConnectionMax?: number;
   /** How long calls under way may go on when the server closes. Default 500. */
   readonly closeGraceMs?: number;
+  /** What `Diagnostics.Counters` answers with. Default: nothing. */
+  readonly counters?: () => Counters;
   /** What `Status` reports. Default {@linkcode SERVER_VERSION}. */
   readonly version?: string;
 }
@@ -141,6 +144,7 @@ export function checkServerOptions(options: EtcdServerOptions): CheckedServerOpt
     connectionsMax: options.connectionsMax ?? 4096,
     streamsPerConnectionMax: options.streamsPerConnectionMax ?? 4096,
     closeGraceMs: options.closeGraceMs ?? 500,
+    counters: options.counters ?? (() => ({})),
     version: options.version ?? SERVER_VERSION,
   };
   const limits = [

@@ -11,7 +11,7 @@ import { ProtoReader, ProtoWriter } from "../../src/kv/mod.ts";
 
 const root = new protobuf.Root();
 root.loadSync(
-  ["kv", "auth", "rpc", "command", "snapshot"].map((name) =>
+  ["kv", "auth", "rpc", "command", "snapshot", "../diagnostics"].map((name) =>
     fileURLToPath(new URL(`../../proto/etcd/${name}.proto`, import.meta.url))
   ),
 );

@@ -50,6 +50,14 @@ export interface GroupCommitLimits {
   readonly checkpointBytes: number;
 }
 
+/** What a {@linkcode GroupCommitter} has committed since it began. */
+export interface CommitCounters {
+  /** Transactions, each with a sync. */
+  transactions: number;
+  /** Entries in them; `entries / transactions` is the batching. */
+  entries: number;
+}
+
 /** What a transaction adds to the write-ahead log besides its rows, about: two pages a region touched. */
 const REGION_WAL_BYTES = 2 * 4096;
 
@@ -58,6 +66,9 @@ const VACUUM_WAL_BYTES = 2 * 4096;
 
 /** Collects writes into groups and has them committed one after the other. */
 export class GroupCommitter {
+  /** What was committed so far. */
+  readonly counters: Readonly<CommitCounters>;
+  readonly #counters: CommitCounters = { transactions: 0, entries: 0 };
   readonly #writer: LogWriter;
   readonly #limits: GroupCommitLimits;
   readonly #action: string;
@@ -78,6 +89,7 @@ export class GroupCommitter {
     this.#writer = writer;
     this.#limits = limits;
     this.#action = `write to ${place}`;
+    this.counters = this.#counters;
   }
 
   /** The error that every write rejects with now, if any. */
@@ -146,12 +158,20 @@ export class GroupCommitter {
       group.operations.push(region.saveOperation(write.state));
     }
     this.#carryOut(() => this.#writer.commit(group.operations), () => {
+      this.#count(group);
       this.#walBytes += group.bytes + (1 + group.regions.size) * REGION_WAL_BYTES;
       this.#spaceUnknown ||= group.frees;
       for (const [region, write] of group.regions) region.committed(write);
       group.resolve();
       this.#next();
     }, group);
+  }
+
+  #count(group: WriteGroup): void {
+    this.#counters.transactions++;
+    for (const operation of group.operations) {
+      if (operation.kind === "append") this.#counters.entries += operation.entries.length;
+    }
   }
 
   #carryOut<T>(work: () => T | Promise<T>, done: (value: T) => void, group?: WriteGroup): void {

@@ -12,7 +12,7 @@
 
 export type { Database, SqlValue, Statement } from "./database.ts";
 export { type DumpOptions, type DumpRecord, dumpStorage } from "./dump.ts";
-export type { GroupMember, RegionWrite } from "./group_commit.ts";
+export type { CommitCounters, GroupMember, RegionWrite } from "./group_commit.ts";
 export { SqliteNodeStorage, type SqliteStorageOptions } from "./node_storage.ts";
 export { SqliteRaftStorage, VALUE_BYTES_MAX } from "./region_storage.ts";
 export type { RegionRow } from "./rows.ts";

@@ -18,7 +18,7 @@ import {
   openError,
   prepareDirectory,
 } from "./files.ts";
-import { GroupCommitter } from "./group_commit.ts";
+import { type CommitCounters, GroupCommitter } from "./group_commit.ts";
 import { DirectoryLock } from "./lock.ts";
 import { LogCache } from "./log_cache.ts";
 import { LogReader } from "./reader.ts";
@@ -171,6 +171,11 @@ export class SqliteNodeStorage implements NodeStorage {
       await closeAll(database, writer, lock);
       throw openError(error, directory);
     }
+  }
+
+  /** What it has committed since it was opened: a copy. */
+  counters(): Readonly<CommitCounters> {
+    return { ...this.#committer.counters };
   }
 
   /** The regions, in ascending order. */
