@@ -11,29 +11,12 @@
  * @module
  */
 
-import { join } from "node:path";
-import { setImmediate } from "node:timers";
-import { ConfigError, type Message, type PeerId, RaftError } from "../raft/mod.ts";
-import type { NodeStorage } from "../storage/contract.ts";
-import type {
-  IncomingSnapshot,
-  RegionMessage,
-  SnapshotSink,
-  Transport,
-} from "../transport/contract.ts";
-import {
-  type CheckedNodeOptions,
-  type CheckedRegion,
-  checkNodeOptions,
-  checkPositive,
-} from "./checked_options.ts";
-import { Directory } from "./directory.ts";
-import { EPOCH_BOUND } from "./envelope.ts";
-import { InternalError, StoppedError, UnknownRegionError } from "./errors.ts";
-import type { PeerEffects, ProposalRequest, ReadRequest } from "./events.ts";
-import { type LocalMemberChange, NodeMembers } from "./node_members.ts";
+import { ConfigError, type PeerId, type RaftError } from "../raft/mod.ts";
+import { type CheckedNodeOptions, checkNodeOptions, checkPositive } from "./checked_options.ts";
+import { closeParts, releaseParts } from "./closing.ts";
+import { StoppedError, UnknownRegionError } from "./errors.ts";
 import type { MemberChange } from "./member_changes.ts";
-import { Notifier } from "./notifier.ts";
+import { hostRegion } from "./opening.ts";
 import type {
   Member,
   MemberChangeResult,
@@ -44,21 +27,10 @@ import type {
   RemovalOptions,
   RequestOptions,
 } from "./options.ts";
-import { Peer } from "./peer.ts";
-import { Random, unpredictableSeed } from "./random.ts";
-import { finishInstallation, openRegion, recoverLastApplied } from "./recovery.ts";
-import { Region } from "./region.ts";
-import { deadlineOf, LocalProposal, LocalRead, reject, request, resolve } from "./requests.ts";
-import { SnapshotArrivals } from "./snapshots/arrivals.ts";
-import { SnapshotDepartures } from "./snapshots/departures.ts";
-import { FileSpool } from "./snapshots/file_spool.ts";
-import { MemorySpool } from "./snapshots/memory_spool.ts";
-import type { SnapshotSpool } from "./snapshots/spool.ts";
-import type { NodeCounters, NodeStatus } from "./status.ts";
-import { Transfers } from "./transfers.ts";
-
-/** How often a region is handled again in one turn when its work completed at once. */
-const ROUNDS_PER_TURN_MAX = 4;
+import { createParts, type NodeParts } from "./parts.ts";
+import type { Region } from "./region.ts";
+import { deadlineOf, LocalProposal, LocalRead, request } from "./requests.ts";
+import type { NodeStatus } from "./status.ts";
 
 /** One process of a cluster. */
 export class Node implements AsyncDisposable {
@@ -70,29 +42,7 @@ export class Node implements AsyncDisposable {
    */
   readonly stopped: Promise<RaftError | undefined>;
 
-  readonly #options: CheckedNodeOptions;
-  readonly #storage: NodeStorage;
-  readonly #transport: Transport;
-  readonly #notifier: Notifier;
-  readonly #directory = new Directory();
-  readonly #regions = new Map<number, Region>();
-  readonly #counters: NodeCounters = {
-    turns: 0,
-    transportBatches: 0,
-    messagesSent: 0,
-    messagesMisrouted: 0,
-    messagesOverflowed: 0,
-    messagesUndeliverable: 0,
-  };
-  #outbox = new Map<number, RegionMessage[]>();
-  readonly #transfers = new Transfers();
-  readonly #spool: SnapshotSpool;
-  readonly #arrivals: SnapshotArrivals;
-  readonly #departures: SnapshotDepartures;
-  readonly #members: NodeMembers;
-  /** Those who wait for the next tick. */
-  #tickWaiters: (() => void)[] = [];
-  #turnScheduled = false;
+  readonly #parts: NodeParts;
   #stopTicks: () => void = () => {};
   /** Set as soon as the node is ending. */
   #ended: { readonly error: RaftError | undefined } | undefined;
@@ -100,23 +50,8 @@ export class Node implements AsyncDisposable {
 
   private constructor(options: NodeOptions, checked: CheckedNodeOptions) {
     this.nodeId = checked.nodeId;
-    this.#options = checked;
-    this.#storage = options.storage;
-    this.#transport = options.transport;
-    this.#notifier = new Notifier(checked.nodeId, checked.logger, options.observer ?? {});
-    const { directory, snapshotSendsMax, logger } = checked;
-    this.#spool = directory === undefined
-      ? new MemorySpool()
-      : new FileSpool(join(directory, "snapshots"));
-    this.#arrivals = new SnapshotArrivals(this.#spool, logger);
-    this.#departures = new SnapshotDepartures(
-      options.transport,
-      (regionId, peerId) => this.#directory.nodeOf(regionId, peerId),
-      snapshotSendsMax,
-      logger,
-    );
-    this.#members = new NodeMembers(checked.nodeId, this.#directory, options.transport);
     this.stopped = new Promise((resolve) => this.#reportStopped = resolve);
+    this.#parts = createParts(options, checked, (error) => void this.#end(error));
   }
 
   /**
@@ -137,8 +72,7 @@ export class Node implements AsyncDisposable {
     }
     const node = new Node(options, checked);
     try {
-      for (const region of checked.regions) await node.#openRegion(region, options);
-      await node.#spool.clean();
+      await node.#openRegions();
       await node.#start();
     } catch (error) {
       await node.#end(undefined);
@@ -207,12 +141,13 @@ export class Node implements AsyncDisposable {
   status(regionId?: number): NodeStatus {
     if (this.#ended !== undefined) throw new StoppedError(false, { cause: this.#ended.error });
     const region = this.#region(regionId);
+    const { departures, arrivals, counters } = this.#parts;
     return {
       ...region.peer.status(),
-      departingSnapshots: this.#departures.status(region.regionId),
-      arrivingSnapshot: this.#arrivals.status(region.regionId),
+      departingSnapshots: departures.status(region.regionId),
+      arrivingSnapshot: arrivals.status(region.regionId),
       installingSnapshot: region.installingIndex,
-      nodeCounters: { ...this.#counters },
+      nodeCounters: { ...counters },
     };
   }
 
@@ -228,12 +163,12 @@ export class Node implements AsyncDisposable {
     if (region.peer.leader === to) return Promise.resolve();
     const deadline = this.#deadline(options);
     region.push({ type: "transfer-leader", to });
-    return this.#transfers.wait(region.regionId, to, deadline);
+    return this.#parts.transfers.wait(region.regionId, to, deadline);
   }
 
   /** The members of a region, as this node sees them. */
   members(regionId?: number): MemberStatus[] {
-    return this.#members.list(this.#region(regionId));
+    return this.#parts.members.list(this.#region(regionId));
   }
 
   /**
@@ -283,22 +218,17 @@ export class Node implements AsyncDisposable {
     options: RequestOptions = {},
   ): Promise<MemberChangeResult> {
     const deadline = this.#deadline(options);
-    const left = (): RequestOptions => ({
-      ...options,
-      deadlineMs: Math.max(0, deadline - this.#options.clock.now()),
-    });
+    const { members, checked } = this.#parts;
+    const deadlineMs = Math.max(0, deadline - checked.clock.now());
     const { learners } = this.#region(options.regionId).peer.status();
-    if (!learners.includes(by.peerId)) await this.addLearner(by, left());
+    if (!learners.includes(by.peerId)) await this.addLearner(by, { ...options, deadlineMs });
     const swap = { kind: "swap", removed: peerId, promoted: by.peerId } as const;
-    for (;;) {
-      try {
-        return await this.#changeMembers(swap, left());
-      } catch (error) {
-        if (!(error instanceof RaftError) || !isWorthWaiting(error)) throw error;
-        if (this.#options.clock.now() >= deadline) throw error;
-      }
-      await new Promise<void>((resolve) => this.#tickWaiters.push(resolve));
-    }
+    const change = (): Promise<MemberChangeResult> => {
+      const region = this.#regionFor(options);
+      if (region instanceof Error) return Promise.reject(region);
+      return members.change(region, swap, deadline);
+    };
+    return await members.retry(change, deadline);
   }
 
   /** Starts an election at this member now. Nothing happens when it leads, or may not be elected. */
@@ -308,7 +238,7 @@ export class Node implements AsyncDisposable {
 
   /** Makes a node known to the transport, or changes its address (`host:port`). */
   addNode(nodeId: number, address: string): void {
-    if (nodeId !== this.nodeId) this.#transport.addNode(nodeId, address);
+    if (nodeId !== this.nodeId) this.#parts.options.transport.addNode(nodeId, address);
   }
 
   /**
@@ -324,79 +254,40 @@ export class Node implements AsyncDisposable {
     await this.stop();
   }
 
-  async #openRegion(region: CheckedRegion, options: NodeOptions): Promise<void> {
-    const { regionId, peerId, stateMachine, members } = region;
-    const storage = await openRegion(this.#storage, region);
-    await finishInstallation(storage, stateMachine, this.#spool, this.#options.logger);
-    const lastApplied = recoverLastApplied(storage, stateMachine);
-    this.#members.tell(regionId, members);
-    const random = new Random((this.#options.seed + regionId) % Number.MAX_SAFE_INTEGER);
-    const peer = new Peer({
-      id: peerId,
-      nodeId: this.nodeId,
-      regionId,
-      storage,
-      lastApplied,
-      epoch: unpredictableSeed() % EPOCH_BOUND,
-      random: (bound) => random.below(bound),
-      electionTick: options.electionTick,
-      heartbeatTick: options.heartbeatTick,
-      preVote: options.preVote,
-      checkQuorum: options.checkQuorum,
-      forwardProposals: options.forwardProposals,
-      repeatDropped: options.repeatDropped,
-      streamsSnapshots: true,
-      nodeState: stateMachine.nodeState(),
-      stepDownOnRemoval: true,
-      limits: options.limits,
-      nodeOf: (peer) => this.#directory.nodeOf(regionId, peer),
-      logger: this.#options.logger,
-    });
-    const opened = new Region({
-      peer,
-      storage,
-      stateMachine,
-      compaction: this.#options.compaction,
-      logger: this.#options.logger,
-      wake: () => this.#wake(),
-      fail: (error) => void this.#end(error),
-    });
-    this.#regions.set(regionId, opened);
-    this.#members.refresh(opened);
+  async #openRegions(): Promise<void> {
+    const parts = this.#parts;
+    const wake = (): void => parts.turns.wake();
+    for (const checked of parts.checked.regions) {
+      parts.members.tell(checked.regionId, checked.members);
+      const region = await hostRegion(checked, { ...parts, wake });
+      parts.regions.set(checked.regionId, region);
+      parts.members.refresh(region);
+    }
+    await parts.spool.clean();
   }
 
   async #start(): Promise<void> {
-    await this.#transport.start({
-      receive: (fromNodeId, batch) => this.#receive(fromNodeId, batch),
-      unreachable: (nodeId) => this.#unreachable(nodeId),
-      snapshotSent: (_nodeId, regionId, peerId, ok) =>
-        this.#regions.get(regionId)?.push({ type: "snapshot-sent", peerId, ok }),
-      receiveSnapshot: (fromNodeId, snapshot) => this.#receiveSnapshot(fromNodeId, snapshot),
-    });
-    this.#stopTicks = this.#options.clock.every(this.#options.tickMs, () => {
-      for (const region of this.#regions.values()) {
-        region.tick(this.#departures.lowestIndex(region.regionId));
+    const { options, checked, router, regions, departures, members, turns } = this.#parts;
+    await options.transport.start(router);
+    this.#stopTicks = checked.clock.every(checked.tickMs, () => {
+      for (const region of regions.values()) {
+        region.tick(departures.lowestIndex(region.regionId));
       }
-      this.#departures.tick();
-      this.#releaseTickWaiters();
+      departures.tick();
+      members.tick();
     });
-    this.#wake();
-  }
-
-  #releaseTickWaiters(): void {
-    for (const resolve of this.#tickWaiters.splice(0)) resolve();
+    turns.wake();
   }
 
   #changeMembers(change: MemberChange, options: RequestOptions): Promise<MemberChangeResult> {
     const region = this.#regionFor(options);
     if (region instanceof Error) return Promise.reject(region);
-    return this.#members.change(region, change, this.#deadline(options));
+    return this.#parts.members.change(region, change, this.#deadline(options));
   }
 
   #region(regionId: number | undefined): Region {
-    const region = regionId === undefined
-      ? this.#regions.values().next().value
-      : this.#regions.get(regionId);
+    const { regions } = this.#parts;
+    const region = regionId === undefined ? regions.values().next().value : regions.get(regionId);
     if (region === undefined) throw new UnknownRegionError(regionId ?? 0);
     return region;
   }
@@ -406,166 +297,14 @@ export class Node implements AsyncDisposable {
     try {
       return this.#region(options.regionId);
     } catch (error) {
-      if (error instanceof RaftError) return error;
+      if (error instanceof UnknownRegionError) return error;
       throw error;
     }
   }
 
   #deadline(options: RequestOptions): number {
-    return deadlineOf(options, this.#options.clock.now(), this.#options.requestTimeoutMs);
-  }
-
-  #receive(fromNodeId: number, batch: readonly RegionMessage[]): void {
-    if (this.#ended !== undefined) return;
-    for (const { regionId, message } of batch) {
-      const region = this.#regions.get(regionId);
-      if (region === undefined || region.peerId !== message.to) {
-        this.#counters.messagesMisrouted++;
-        this.#notifier.warnOnce(
-          `misrouted ${regionId}/${message.to}`,
-          `node ${fromNodeId} sent a ${message.type} for peer ${message.to} of region ${regionId}, ` +
-            "which this node does not host",
-        );
-        continue;
-      }
-      this.#directory.learn(regionId, message.from, fromNodeId);
-      if (!region.receive(message)) {
-        this.#counters.messagesOverflowed++;
-        this.#notifier.warnOnce(
-          `overflow ${regionId}`,
-          `region ${regionId} has too many messages waiting: the newest are dropped`,
-        );
-      }
-    }
-  }
-
-  #receiveSnapshot(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
-    const { regionId, message } = snapshot;
-    if (this.#ended !== undefined) return "the node stops";
-    const region = this.#regions.get(regionId);
-    if (region?.peerId !== message.to) {
-      this.#counters.messagesMisrouted++;
-      return `peer ${message.to} of region ${regionId} does not live on node ${this.nodeId}`;
-    }
-    this.#directory.learn(regionId, message.from, fromNodeId);
-    return this.#arrivals.receive(region, fromNodeId, snapshot);
-  }
-
-  #unreachable(nodeId: number): void {
-    for (const region of this.#regions.values()) {
-      for (const peerId of this.#directory.peersOn(region.regionId, nodeId)) {
-        region.push({ type: "unreachable", peerId });
-      }
-    }
-  }
-
-  /** Lets a turn come once everything that has arrived with the current event is collected. */
-  #wake(): void {
-    if (this.#turnScheduled || this.#ended !== undefined) return;
-    this.#turnScheduled = true;
-    setImmediate(() => {
-      this.#turnScheduled = false;
-      try {
-        this.#turn();
-      } catch (cause) {
-        void this.#end(new InternalError(`an unexpected error in a turn: ${cause}`, { cause }));
-      }
-    });
-  }
-
-  /** Handles what has arrived, and what completes at once because of it. */
-  #turn(): void {
-    this.#counters.turns++;
-    const now = this.#options.clock.now();
-    for (let round = 0; round < ROUNDS_PER_TURN_MAX && this.#ended === undefined; round++) {
-      if (!this.#handleRegions(now)) break;
-    }
-    this.#transfers.expire(now);
-  }
-
-  /** Sends and writes first, over all regions, as applying may take its time. */
-  #handleRegions(now: number): boolean {
-    const handled: { region: Region; effects: PeerEffects }[] = [];
-    for (const region of this.#regions.values()) {
-      if (!region.hasEvents) continue;
-      const effects = region.handle(now);
-      handled.push({ region, effects });
-      for (const message of effects.messages) this.#post(region.regionId, message);
-    }
-    const failure = handled.find(({ effects }) => effects.failure !== undefined)?.effects.failure;
-    if (failure === undefined) {
-      this.#flushOutbox();
-      for (const { region, effects } of handled) {
-        effects.appends.forEach((work) => region.append(work));
-      }
-    }
-    for (const { region, effects } of handled) this.#answer(region, effects);
-    if (failure !== undefined) {
-      void this.#end(failure);
-      return false;
-    }
-    for (const { region, effects } of handled) {
-      if (effects.apply !== undefined && this.#ended === undefined) region.apply(effects.apply);
-    }
-    return handled.length > 0;
-  }
-
-  #post(regionId: number, message: Message): void {
-    const nodeId = this.#directory.nodeOf(regionId, message.to);
-    if (nodeId === 0 || nodeId === this.nodeId) {
-      this.#counters.messagesUndeliverable++;
-      this.#notifier.warnOnce(
-        `undeliverable ${regionId}/${message.to}`,
-        `the node of peer ${message.to} of region ${regionId} is not known: its messages are dropped`,
-      );
-      return;
-    }
-    const batch = this.#outbox.get(nodeId);
-    if (batch === undefined) this.#outbox.set(nodeId, [{ regionId, message }]);
-    else batch.push({ regionId, message });
-  }
-
-  #flushOutbox(): void {
-    if (this.#outbox.size === 0) return;
-    const outbox = this.#outbox;
-    this.#outbox = new Map();
-    for (const [nodeId, batch] of outbox) {
-      this.#counters.transportBatches++;
-      this.#counters.messagesSent += batch.length;
-      this.#transport.send(nodeId, batch);
-    }
-  }
-
-  /** Answers callers and tells the observer. */
-  #answer(region: Region, effects: PeerEffects): void {
-    for (const { proposal, index, term, result } of effects.applied) {
-      resolve((proposal as LocalProposal).answer, { index, term, result });
-    }
-    for (const { read, index } of effects.readable) resolve((read as LocalRead).answer, { index });
-    for (const { request, error } of effects.rejected) rejectRequest(request, error);
-    for (const message of effects.snapshots) this.#departures.request(region, message);
-    this.#answerChanges(effects);
-    if (region.membersRestored || (effects.appliedBatch?.nodeState.length ?? 0) > 0) {
-      region.membersRestored = false;
-      this.#members.refresh(region);
-    }
-    for (const error of effects.refused) this.#notifier.messageRefused(region.peer, error);
-    if (effects.appliedBatch !== undefined) {
-      this.#notifier.applied(region.peer, effects.appliedBatch);
-    }
-    if (effects.leaderState !== undefined) {
-      const { leaderPeerId } = effects.leaderState;
-      const leaderNodeId = this.#directory.nodeOf(region.regionId, leaderPeerId);
-      this.#notifier.leaderState(region.peer, effects.leaderState, leaderNodeId);
-      this.#transfers.settle(region.regionId, leaderPeerId);
-    }
-  }
-
-  #answerChanges({ changed, changesRejected }: PeerEffects): void {
-    for (const { request, index, confState: { voters, learners } } of changed) {
-      (request as LocalMemberChange).resolve({ index, voters, learners });
-    }
-    for (const { request, error } of changesRejected) (request as LocalMemberChange).reject(error);
+    const { clock, requestTimeoutMs } = this.#parts.checked;
+    return deadlineOf(options, clock.now(), requestTimeoutMs);
   }
 
   /** Ends the node, once: nothing leaves it from the first line on. */
@@ -575,65 +314,19 @@ export class Node implements AsyncDisposable {
       return;
     }
     this.#ended = { error };
+    const parts = this.#parts;
     this.#stopTicks();
-    this.#outbox.clear();
-    const now = this.#options.clock.now();
-    for (const region of this.#regions.values()) this.#stopRegion(region, error, now);
-    this.#transfers.stop(error);
-    this.#releaseTickWaiters();
-    this.#departures.stop();
-    this.#arrivals.stop();
-    if (error !== undefined) this.#notifier.failed(error);
-    await this.#release();
-    this.#notifier.stopped(error);
+    parts.turns.stop();
+    parts.router.stop();
+    const now = parts.checked.clock.now();
+    for (const region of parts.regions.values()) parts.answers.reject(region.stop(error, now));
+    parts.transfers.stop(error);
+    parts.members.tick();
+    parts.departures.stop();
+    parts.arrivals.stop();
+    if (error !== undefined) parts.notifier.failed(error);
+    await releaseParts(parts);
+    parts.notifier.stopped(error);
     this.#reportStopped(error);
-  }
-
-  #stopRegion(region: Region, error: RaftError | undefined, now: number): void {
-    const effects = region.stop(error, now);
-    this.#answerChanges(effects);
-    const { rejected } = effects;
-    for (const { request, error } of rejected) rejectRequest(request, error);
-  }
-
-  async #release(): Promise<void> {
-    await this.#closeQuietly("the transport", () => this.#transport.close());
-    for (const region of this.#regions.values()) await region.idle;
-    for (const { stateMachine } of this.#options.regions) {
-      await this.#closeQuietly("a state machine", () => stateMachine.close?.());
-    }
-    await this.#closeQuietly("the storage", () => this.#storage.close());
-  }
-
-  async #closeQuietly(what: string, close: () => void | Promise<void>): Promise<void> {
-    try {
-      await close();
-    } catch (error) {
-      this.#notifier.warnOnce(`close ${what}`, `${what} could not be closed: ${error}`);
-    }
-  }
-}
-
-/** What a replacement waits for. */
-function isWorthWaiting({ code }: RaftError): boolean {
-  return code === "NOT_CAUGHT_UP" || code === "CHANGE_UNDER_WAY";
-}
-
-function rejectRequest(
-  request: ProposalRequest | ReadRequest,
-  error: PeerEffects["rejected"][0]["error"],
-) {
-  reject((request as LocalProposal | LocalRead).answer, error);
-}
-
-/** Closes what a node was given when it cannot be built; the error that prevents it counts more. */
-async function closeParts({ transport, storage, regions }: NodeOptions): Promise<void> {
-  const machines = Array.isArray(regions) ? regions.map((region) => region.stateMachine) : [];
-  for (const part of [transport, ...machines, storage]) {
-    try {
-      await part?.close?.();
-    } catch {
-      // The caller is told about the options.
-    }
   }
 }

@@ -5,9 +5,10 @@
  * @module
  */
 
-import type { PeerId } from "../raft/mod.ts";
+import { type PeerId, RaftError } from "../raft/mod.ts";
 import type { Transport } from "../transport/contract.ts";
 import type { CheckedMember } from "./checked_options.ts";
+import type { Clock } from "./clock.ts";
 import type { Directory } from "./directory.ts";
 import type { RequestError } from "./errors.ts";
 import { type MemberChange, MemberChangeRequest } from "./member_changes.ts";
@@ -40,8 +41,12 @@ export class NodeMembers {
   readonly #transport: Transport;
   /** By region and peer: what the options say. */
   readonly #told = new Map<number, Map<PeerId, MemberRecord>>();
+  readonly #clock: Clock;
+  /** Those who wait for the next tick. */
+  #tickWaiters: (() => void)[] = [];
 
-  constructor(nodeId: number, directory: Directory, transport: Transport) {
+  constructor(nodeId: number, directory: Directory, transport: Transport, clock: Clock) {
+    this.#clock = clock;
     this.#nodeId = nodeId;
     this.#directory = directory;
     this.#transport = transport;
@@ -107,6 +112,27 @@ export class NodeMembers {
     });
   }
 
+  /** Tries a change once a tick while it fails for a reason that passes, until the deadline. */
+  async retry(
+    change: () => Promise<MemberChangeResult>,
+    deadline: number,
+  ): Promise<MemberChangeResult> {
+    for (;;) {
+      try {
+        return await change();
+      } catch (error) {
+        if (!(error instanceof RaftError) || !isWorthWaiting(error)) throw error;
+        if (this.#clock.now() >= deadline) throw error;
+      }
+      await new Promise<void>((resolve) => this.#tickWaiters.push(resolve));
+    }
+  }
+
+  /** A tick has passed, or none will come any more. */
+  tick(): void {
+    for (const resolve of this.#tickWaiters.splice(0)) resolve();
+  }
+
   #recordOf(region: Region, peerId: PeerId): MemberRecord | undefined {
     const told = this.#told.get(region.regionId)?.get(peerId);
     const recorded = region.peer.recordedMembers.get(peerId);
@@ -129,4 +155,9 @@ export class NodeMembers {
     this.#told.get(regionId)?.delete(peerId);
     if (nodeId !== 0 && !this.#directory.hosts(nodeId)) this.#transport.removeNode(nodeId);
   }
+}
+
+/** What a replacement waits for. */
+function isWorthWaiting({ code }: RaftError): boolean {
+  return code === "NOT_CAUGHT_UP" || code === "CHANGE_UNDER_WAY";
 }

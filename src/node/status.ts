@@ -122,6 +122,18 @@ export interface NodeCounters {
   messagesUndeliverable: number;
 }
 
+/** All counters at zero. */
+export function createNodeCounters(): NodeCounters {
+  return {
+    turns: 0,
+    transportBatches: 0,
+    messagesSent: 0,
+    messagesMisrouted: 0,
+    messagesOverflowed: 0,
+    messagesUndeliverable: 0,
+  };
+}
+
 /** A snapshot on its way to another node. */
 export interface DepartingSnapshotStatus {
   /** Who it is for, and the node that peer lives on. */
