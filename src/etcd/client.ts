@@ -18,9 +18,11 @@ import {
   putRequest,
   type RangeRequest,
   rangeRequest,
+  type TxnRequest,
   writeDeleteRangeRequest,
   writePutRequest,
   writeRangeRequest,
+  writeTxnRequest,
 } from "../kv/mod.ts";
 import { ConfigError } from "../raft/mod.ts";
 import { channelCredentials } from "../tls/grpc_credentials.ts";
@@ -30,6 +32,7 @@ import {
   readPutResponse,
   readRangeResponse,
   readStatusResponse,
+  readTxnResponse,
   writeMemberListRequest,
 } from "./codec.ts";
 import { type Counters, COUNTERS_PATH, readCounters } from "./counters.ts";
@@ -42,6 +45,7 @@ import type {
   PutResponse,
   RangeResponse,
   StatusResponse,
+  TxnResponse,
 } from "./messages.ts";
 import { decodeSnapshotBlob } from "./snapshot_stream.ts";
 import { EtcdStatus } from "./status_errors.ts";
@@ -141,6 +145,7 @@ const DELETE_RANGE = method(
   writeDeleteRangeRequest,
   readDeleteRangeResponse,
 );
+const TXN = method("/etcdserverpb.KV/Txn", true, writeTxnRequest, readTxnResponse);
 const STATUS = method(
   "/etcdserverpb.Maintenance/Status",
   false,
@@ -219,6 +224,11 @@ export class EtcdClient {
       prevKv: options.prevKv ?? false,
     });
     return this.#call(DELETE_RANGE, request, options);
+  }
+
+  /** Compares, then does one thing or another, as one step. @throws EtcdError */
+  txn(request: TxnRequest, options: CallOptions = {}): Promise<TxnResponse> {
+    return this.#call(TXN, request, options);
   }
 
   /** Asks how a member is doing: the one at `options.endpoint`, or any. @throws EtcdError */

@@ -2,6 +2,13 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { EtcdClient, type EtcdError } from "../../src/etcd/mod.ts";
+import {
+  CompareResult,
+  CompareTarget,
+  NO_BYTES,
+  putRequest,
+  rangeRequest,
+} from "../../src/kv/mod.ts";
 import { DroppedError, TimedOutError } from "../../src/node/errors.ts";
 import { withServer } from "./support.ts";
 
@@ -36,6 +43,27 @@ test("reads and writes move on from an endpoint where nobody listens", () =>
       assert.equal((await client.memberList()).members.length, 2);
     })
   ));
+
+test("a transaction does what its comparison decides, and answers what it saw", () =>
+  withServer(async ({ client }) => {
+    const key = new TextEncoder().encode("a");
+    const takeOver = {
+      compare: [{
+        result: CompareResult.equal,
+        target: CompareTarget.create,
+        key,
+        rangeEnd: NO_BYTES,
+        operand: 0,
+      }],
+      success: [{ kind: "put" as const, request: putRequest({ key, value: key }) }],
+      failure: [{ kind: "range" as const, request: rangeRequest({ key }) }],
+    };
+    const [first, second] = [await client.txn(takeOver), await client.txn(takeOver)];
+    assert.deepEqual([first.succeeded, second.succeeded], [true, false]);
+    const [found] = second.responses;
+    assert.ok(found?.kind === "range");
+    assert.equal(found.response.kvs[0]?.modRevision, first.header.revision);
+  }));
 
 test("a write that was certainly not taken is tried elsewhere", () =>
   withServer((first) =>
