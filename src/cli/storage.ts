@@ -33,7 +33,8 @@ export const storageCommand: Command = {
     "verify checks a node's log, raft.db: every checksum, gaps and terms, the write-ahead log, the " +
     "database's pages, and that kv.db has applied no more than is in the log, but not the rows of " +
     "kv.db, which carry no checksums; exit code 1 when anything is wrong. " +
-    "dump writes the state of each region and its entries. Both need the node stopped, and alter " +
+    "dump writes the state of each region and its entries; data that verify would object to with a " +
+    "warning that says why, and exit code 1. Both need the node stopped, and alter " +
     "nothing: data with a write-ahead log, as a crash leaves it, is copied first.",
   options: {
     json: { help: "write JSON: one object (verify), or one line a record (dump)" },
@@ -54,15 +55,16 @@ export const storageCommand: Command = {
 async function runStorage(invocation: Invocation, terminal: Terminal): Promise<number> {
   const [action, directory] = invocation.positionals;
   const scratchDirectory = invocation.text("scratch");
-  if (action === "dump") return runDump(invocation, directory, scratchDirectory, terminal);
+  const appliedIndex = (regionId: number): number | undefined =>
+    regionId === STORE_REGION ? appliedIndexOf(directory, scratchDirectory) : undefined;
+  const data = { directory, scratchDirectory, appliedIndex };
+  if (action === "dump") return runDump(data, invocation, terminal);
   if (action !== "verify") {
     throw new UsageError(`the action must be verify or dump: it is "${action}"`);
   }
   const wrong = DUMP_OPTIONS.find((name) => invocation.has(name));
   if (wrong !== undefined) throw new UsageError(`--${wrong} is for dump only`);
-  const appliedIndex = (regionId: number): number | undefined =>
-    regionId === STORE_REGION ? appliedIndexOf(directory, scratchDirectory) : undefined;
-  return runVerify({ directory, appliedIndex, scratchDirectory }, invocation, terminal);
+  return runVerify(data, invocation, terminal);
 }
 
 /** What the key-value store in `directory` has applied, when there is one. */

@@ -5,7 +5,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { type DumpRecord, dumpStorage } from "../storage/sqlite/mod.ts";
+import { type DumpRecord, dumpStorage, type VerifyOptions } from "../storage/sqlite/mod.ts";
 import type { Invocation } from "./command.ts";
 import { EXIT_CODE } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,36 +16,53 @@ const CHUNK_LENGTH = 64 * 1024;
 /** Bytes of a command or context that a line of text shows. */
 const SHOWN_BYTES = 48;
 
-/** Writes every record that the options ask for. Damaged rows make the exit code 1. */
+/**
+ * Writes every record that the options ask for. Whatever `verify` would object to is written to the
+ * standard error as well, and makes the exit code 1.
+ */
 export function runDump(
+  data: VerifyOptions,
   invocation: Invocation,
-  directory: string,
-  scratchDirectory: string | undefined,
   terminal: Terminal,
 ): number {
   const integer = (name: string, min: number): number | undefined =>
     invocation.has(name) ? invocation.integer(name, 0, min, Number.MAX_SAFE_INTEGER) : undefined;
   const write = invocation.has("json") ? jsonLine : textLine;
   let chunk = "";
-  let damaged = 0;
+  let sound = true;
+  const flush = (): void => {
+    terminal.out(chunk);
+    chunk = "";
+  };
   const options = {
-    directory,
+    ...data,
     regionId: integer("region", 1),
     from: integer("from", 0),
     to: integer("to", 0),
     limit: integer("limit", 0),
-    scratchDirectory,
   };
-  dumpStorage(options, (record) => {
-    if (record.kind === "damaged") damaged++;
-    chunk += write(record) + "\n";
-    if (chunk.length < CHUNK_LENGTH) return;
-    terminal.out(chunk);
-    chunk = "";
-  });
-  terminal.out(chunk);
-  if (damaged > 0) terminal.error(`${damaged} damaged rows, marked so: verify says more\n`);
-  return damaged === 0 ? EXIT_CODE.ok : EXIT_CODE.failed;
+  try {
+    dumpStorage(options, (record) => {
+      if (record.kind === "problem") {
+        if (sound) terminal.error(WARNING);
+        sound = false;
+        terminal.error(problemLine(record) + "\n");
+      }
+      const line = write(record);
+      if (line !== undefined) chunk += line + "\n";
+      if (chunk.length >= CHUNK_LENGTH) flush();
+    });
+  } finally {
+    flush();
+  }
+  return sound ? EXIT_CODE.ok : EXIT_CODE.failed;
+}
+
+const WARNING = "warning: this data is not sound, and what is written of it may lack parts or be " +
+  "of an earlier time:\n";
+
+function problemLine({ problem, omitted }: Extract<DumpRecord, { kind: "problem" }>): string {
+  return `! ${problem}` + (omitted === 0 ? "" : `\n! … and ${omitted} more`);
 }
 
 /** Bytes become base64, in fields whose names say so. */
@@ -64,8 +81,11 @@ function jsonLine(record: DumpRecord): string {
   );
 }
 
-function textLine(record: DumpRecord): string {
+/** Problems are told on the standard error alone. */
+function textLine(record: DumpRecord): string | undefined {
   switch (record.kind) {
+    case "problem":
+      return undefined;
     case "node":
       return `node ${record.nodeId} of cluster ${
         JSON.stringify(record.clusterId)

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -64,7 +64,46 @@ test("storage verify lists what is wrong and ends with exit code 1", () =>
     const dumped = await run("dump", data);
     assert.equal(dumped.code, 1);
     assert.match(dumped.output, /DAMAGED row in raft_log: 1 7 0/);
-    assert.match(dumped.errors, /1 damaged rows/);
+    assert.match(dumped.errors, /^! .*region 1, index 1 in raft_log fails its checksum$/m);
+    assert.match(dumped.errors, /^! .*has applied index 9, but its log ends at 2$/m);
+  }));
+
+test("storage dump of a damaged write-ahead log warns, names the frame, and ends with exit code 1", () =>
+  withData(2, async (data) => {
+    const crashed = join(data, "crashed");
+    const log = join(crashed, "raft.db-wal");
+    const storage = await SqliteNodeStorage.open({
+      directory: data,
+      identity: { clusterId: "tests", nodeId: 3 },
+    });
+    const region = storage.region(1)!;
+    for (const index of [3, 4, 5]) {
+      await region.append({
+        entries: [createEntry({ index, term: 1, command: new Uint8Array(9) })],
+      });
+    }
+    mkdirSync(crashed);
+    for (const name of ["raft.db", "raft.db-wal"]) {
+      copyFileSync(join(data, name), join(crashed, name));
+    }
+    await storage.close();
+    assert.equal((await run("dump", crashed)).code, 0);
+    const wal = readFileSync(log);
+    wal[32 + 24 + 100] ^= 1;
+    writeFileSync(log, wal);
+    const { code, output, errors } = await run("dump", crashed);
+    assert.equal(code, 1);
+    assert.match(errors, /^warning: this data is not sound/);
+    assert.match(errors, /^! Frame 1 of the write-ahead log .* is damaged .*frame \d+ after/m);
+    // What SQLite kept is shown: what was in the database before the log.
+    assert.match(output, /log 1\.\.2,/);
+    const json = await run("dump", crashed, "--json");
+    assert.equal(json.code, 1);
+    const [problem, node] = json.output.split("\n").map((line) => line && JSON.parse(line));
+    assert.equal(problem.kind, "problem");
+    assert.match(problem.problem, /^Frame 1 of the write-ahead log/);
+    assert.equal(node.kind, "node");
+    assert.match(json.errors, /^! Frame 1 /m);
   }));
 
 test("storage dump writes states and entries, for people and as JSON", () =>

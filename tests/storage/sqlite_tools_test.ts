@@ -112,6 +112,8 @@ test("verify and dump read what is in the write-ahead log after a crash, and lea
     const damaged = verifyStorage({ directory: crashed });
     assert.ok(!damaged.sound);
     assert.match(damaged.problems.join(), /Frame 1 of the write-ahead log/);
+    const [first] = dump({ directory: crashed });
+    assert.deepEqual(first, { kind: "problem", problem: damaged.problems[0], omitted: 0 });
   }));
 
 test(

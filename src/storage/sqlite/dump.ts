@@ -1,6 +1,7 @@
 /**
- * The contents of a stored node as records, for people and scripts: who it belongs to, the state of
- * each region, and its entries. It shows damaged rows instead of refusing them, and alters nothing.
+ * The contents of a stored node as records, for people and scripts: what is wrong with it, who it
+ * belongs to, the state of each region, and its entries. It shows what is left of damaged data
+ * instead of refusing it, never without saying so, and alters nothing.
  *
  * @module
  */
@@ -16,12 +17,10 @@ import { decodeEntry, decodeRegion, REGION_COLUMNS, type RegionRow } from "./row
 import { RowPager } from "./row_pager.ts";
 import { INDEX_MAX } from "./schema.ts";
 import { readUntouched } from "./untouched.ts";
-import { checkPresence } from "./verify.ts";
+import { checkPresence, verifyClosed, type VerifyOptions } from "./verify.ts";
 
-/** What to dump. */
-export interface DumpOptions {
-  /** The directory of the storage. */
-  readonly directory: string;
+/** What to dump, and what to verify first. */
+export interface DumpOptions extends VerifyOptions {
   /** Only this region. Default: all. */
   readonly regionId?: number;
   /** The first index of entries. Default 0. */
@@ -30,12 +29,15 @@ export interface DumpOptions {
   readonly to?: number;
   /** Most entries of each region; 0 for its state only. Default: no limit. */
   readonly limit?: number;
-  /** Where a copy may be made of a database with a write-ahead log. Default: that of temporary files. */
-  readonly scratchDirectory?: string;
 }
 
 /** One record of a dump. */
 export type DumpRecord =
+  /**
+   * Something that `verifyStorage` finds to be wrong: what follows is then what SQLite shows of the
+   * data, which may be of an earlier time or lack parts. `omitted` counts further ones.
+   */
+  | { readonly kind: "problem"; readonly problem: string; readonly omitted: number }
   | ({ readonly kind: "node"; readonly formatVersion: number } & NodeIdentity)
   | ({ readonly kind: "region" } & Omit<RegionRow, "state"> & { readonly state: RegionState })
   | ({ readonly kind: "entry"; readonly regionId: number } & RaftLogEntry)
@@ -43,8 +45,8 @@ export type DumpRecord =
   | { readonly kind: "damaged"; readonly table: string; readonly row: readonly SqlValue[] };
 
 /**
- * Hands each record to `take`, in the order node, then each region with its entries. Rows that a
- * compaction has yet to delete are left out. The node must be stopped.
+ * Verifies the storage, then hands each record to `take`, in the order problems, node, each region
+ * with its entries. Rows that a compaction has yet to delete are left out. The node must be stopped.
  *
  * @throws StorageError `STORAGE_LOCKED` while a node runs, `STORAGE_FORMAT` when there is no storage
  *   in the directory, `STORAGE_CORRUPT` when the database itself cannot be read.
@@ -53,13 +55,15 @@ export function dumpStorage(options: DumpOptions, take: (record: DumpRecord) => 
   const directory = resolve(options.directory);
   const path = join(directory, DATABASE_FILE);
   checkPresence(directory, path);
-  whileClosed(directory, () =>
-    withStorageErrors(`read ${path}`, () =>
-      readUntouched(
-        path,
-        (database) => dumpDatabase(database, path, options, take),
-        options.scratchDirectory,
-      )));
+  whileClosed(directory, () => {
+    const { problems, problemsOmitted } = verifyClosed(directory, path, options);
+    for (const [i, problem] of problems.entries()) {
+      const omitted = i === problems.length - 1 ? problemsOmitted : 0;
+      take({ kind: "problem", problem, omitted });
+    }
+    const dump = (database: Database): void => dumpDatabase(database, path, options, take);
+    withStorageErrors(`read ${path}`, () => readUntouched(path, dump, options.scratchDirectory));
+  });
 }
 
 function dumpDatabase(

@@ -33,6 +33,11 @@ export interface VerifyOptions {
    * is kept closed; what it throws is a problem.
    */
   readonly appliedIndex?: (regionId: number) => number | undefined;
+  /**
+   * Checks what lies beside the storage, such as the files of state machines; each call of `report`
+   * adds a problem. Called while the storage is kept closed; what it throws is a problem too.
+   */
+  readonly checkBeside?: (report: (problem: string) => void) => void;
   /** Where a copy may be made of a database with a write-ahead log. Default: that of temporary files. */
   readonly scratchDirectory?: string;
 }
@@ -107,32 +112,32 @@ export function verifyStorage(options: VerifyOptions): StorageReport {
   const directory = resolve(options.directory);
   const path = join(directory, DATABASE_FILE);
   checkPresence(directory, path);
+  try {
+    return whileClosed(directory, () => verifyClosed(directory, path, options));
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === "STORAGE_LOCKED")) throw error;
+    return { ...emptyDraft(directory, path), locked: true, problems: [error.message] };
+  }
+}
+
+/** Verifies a storage that the caller keeps closed. */
+export function verifyClosed(
+  directory: string,
+  path: string,
+  options: VerifyOptions,
+): StorageReport {
   const draft = emptyDraft(directory, path);
   const report = (problem: string): void => {
     if (draft.problems.length < PROBLEMS_MAX) draft.problems.push(problem);
     else draft.problemsOmitted++;
   };
-  try {
-    whileClosed(directory, () => {
-      draft.wal = attempt(report, path, () => checkWal(path));
-      // Without an intact log SQLite would show a state that is not the last one.
-      if (draft.wal === undefined) return;
-      attempt(
-        report,
-        path,
-        () =>
-          readUntouched(
-            path,
-            (database) => inspect(database, path, options, draft, report),
-            options.scratchDirectory,
-          ),
-      );
-    });
-  } catch (error) {
-    if (!(error instanceof StorageError && error.code === "STORAGE_LOCKED")) throw error;
-    draft.locked = true;
-    report(error.message);
+  draft.wal = attempt(report, path, () => checkWal(path));
+  // Without an intact log SQLite would show a state that is not the last one.
+  if (draft.wal !== undefined) {
+    const read = (database: Database): void => inspect(database, path, options, draft, report);
+    attempt(report, path, () => readUntouched(path, read, options.scratchDirectory));
   }
+  attempt(report, path, () => options.checkBeside?.(report));
   draft.sound = draft.problems.length === 0;
   return draft;
 }
