@@ -32,6 +32,11 @@ export interface TransportHandler {
    * as text, why it is refused. A handler without this method refuses all.
    */
   receiveSnapshot?(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string;
+  /**
+   * Another node asks something (see `Transport.ask`). A rejection is told to it as text. A handler
+   * without this method answers nothing.
+   */
+  answer?(fromNodeId: number, question: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A snapshot that is streamed to another node. */
@@ -119,6 +124,15 @@ export interface Transport {
    * given; a transfer to an unknown node fails.
    */
   sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot): SnapshotTransfer;
+  /**
+   * Asks a node something, apart from its messages: for what is rare and small, at most 64 KiB each
+   * way. Its handler's `answer` is called at most once.
+   *
+   * @param deadlineMs how long the answer may take, in milliseconds.
+   * @throws AskError by rejection, when there is no answer; it says whether the question may have
+   *   arrived.
+   */
+  ask(nodeId: number, question: Uint8Array, deadlineMs: number): Promise<Uint8Array>;
   /** What it has done so far: a copy, for metrics and tests. */
   counters(): TransportCounters;
   /** Stops listening, closes every connection. Idempotent. What is sent afterwards is dropped. */

@@ -20,8 +20,9 @@ import type {
   TransportHandler,
 } from "./contract.ts";
 import { createCounters, type TransportCounters } from "./counters.ts";
-import { TransportError } from "./errors.ts";
+import { AskError, TransportError } from "./errors.ts";
 import { failedTransfer } from "./failed_transfer.ts";
+import { checkBody, withinDeadline } from "./memory_questions.ts";
 import { MemorySnapshotTransfer } from "./memory_snapshot.ts";
 
 /** A message on its way. */
@@ -301,17 +302,48 @@ class MemoryNode implements MemoryTransport {
 
   /** Takes the offer of a snapshot: where it goes, or why it is refused. */
   offered(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
-    const answer = this.ask(fromNodeId, snapshot);
+    const answer = this.offerToHandler(fromNodeId, snapshot);
     if (typeof answer === "string") this.counts.snapshotsRefused++;
     return answer;
   }
 
-  private ask(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
+  private offerToHandler(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
     try {
       return this.handler?.receiveSnapshot?.(fromNodeId, snapshot) ?? "it takes no snapshots";
     } catch {
       this.counts.handlerErrors++;
       return "its handler failed";
+    }
+  }
+
+  /** A cut loses the question, and one in the other direction the answer. */
+  async ask(nodeId: number, question: Uint8Array, deadlineMs: number): Promise<Uint8Array> {
+    checkBody("question", nodeId, question);
+    await new Promise<void>((resolve) => this.network.report(resolve));
+    const trouble = this.trouble(nodeId);
+    if (trouble !== undefined) throw new AskError(nodeId, trouble, false);
+    const answering = this.network.find(nodeId)!.asked(this.nodeId, question.slice());
+    const body = await withinDeadline(nodeId, answering, deadlineMs);
+    await new Promise<void>((resolve) => this.network.report(resolve));
+    if (this.closed || this.network.isCut(nodeId, this.nodeId)) {
+      throw new AskError(nodeId, "its answer was lost", true);
+    }
+    return body.slice();
+  }
+
+  /** Takes a question. */
+  private async asked(fromNodeId: number, question: Uint8Array): Promise<Uint8Array> {
+    const { handler, nodeId } = this;
+    if (handler?.answer === undefined) throw new AskError(nodeId, "it answers nothing", false);
+    try {
+      const body = await handler.answer(fromNodeId, question);
+      checkBody("answer", nodeId, body);
+      return body;
+    } catch (cause) {
+      this.counts.handlerErrors++;
+      throw new AskError(nodeId, cause instanceof Error ? cause.message : `${cause}`, true, {
+        cause,
+      });
     }
   }
 

@@ -59,6 +59,14 @@ export {
   type Welcome,
 } from "./handshake.ts";
 export {
+  decodeAnswer,
+  decodeQuestion,
+  encodeAnswer,
+  encodeQuestion,
+  type Question,
+  QUESTION_BYTES_MAX,
+} from "./question.ts";
+export {
   CHUNK_OVERHEAD_BYTES,
   decodeSnapshotFrame,
   decodeSnapshotReply,

@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { createMessage } from "../../src/raft/mod.ts";
-import type { Transport } from "../../src/transport/mod.ts";
+import { AskError, type Transport } from "../../src/transport/mod.ts";
 import { append, heartbeat, heartbeats, Recorder, snapshot, until } from "./support.ts";
 
 /** Limits that a test asks for. */
@@ -253,6 +253,56 @@ export function transportContract(
         return again.recorder.items.length > 0;
       });
       assert.deepEqual(a.recorder.unreachableNodes, [2]);
+    },
+  );
+
+  contractTest(
+    "a question is answered by the node it is for, which knows who asks",
+    {},
+    async (maker, start) => {
+      const [a, b] = [await start(1), await start(2)];
+      b.recorder.answer = (from, question) =>
+        Promise.resolve(Uint8Array.of(from, ...question, 255));
+      a.transport.addNode(2, maker.address(b.transport));
+      const answer = await a.transport.ask(2, Uint8Array.of(7, 8), 10_000);
+      assert.deepEqual([...answer], [1, 7, 8, 255]);
+      const largest = new Uint8Array(64 * 1024).fill(3);
+      b.recorder.answer = (_from, question) => Promise.resolve(question);
+      assert.deepEqual(await a.transport.ask(2, largest, 10_000), largest);
+      await assert.rejects(
+        a.transport.ask(2, new Uint8Array(largest.length + 1), 10_000),
+        AskError,
+      );
+    },
+  );
+
+  contractTest(
+    "a question without an answer fails, and says whether it may have arrived",
+    {},
+    async (maker, start) => {
+      const [a, b] = [await start(1), await start(2)];
+      const ask = async (deadlineMs = 10_000): Promise<AskError> => {
+        try {
+          await a.transport.ask(2, Uint8Array.of(1), deadlineMs);
+        } catch (error) {
+          assert.ok(error instanceof AskError, String(error));
+          assert.equal(error.code, "ASK_FAILED");
+          return error;
+        }
+        throw new Error("it was answered");
+      };
+      assert.equal((await ask()).mayHaveArrived, false, "an unknown node");
+      a.transport.addNode(2, maker.address(b.transport));
+      assert.equal((await ask()).mayHaveArrived, false, "a node that answers nothing");
+      b.recorder.answer = () => Promise.reject(new Error("not today"));
+      const failed = await ask();
+      assert.match(failed.message, /not today/);
+      assert.equal(failed.mayHaveArrived, true);
+      b.recorder.answer = () => new Promise(() => {});
+      assert.equal((await ask(50)).mayHaveArrived, true, "a late answer");
+      const asked = ask();
+      await a.transport.close();
+      await asked;
     },
   );
 

@@ -11,6 +11,8 @@ export class Recorder implements TransportHandler {
   readonly batches: { from: number; batch: readonly RegionMessage[] }[] = [];
   readonly unreachableNodes: number[] = [];
   readonly snapshots: { nodeId: number; regionId: number; peerId: number; ok: boolean }[] = [];
+  /** Answers questions, once it is set. */
+  answer?: (from: number, question: Uint8Array) => Promise<Uint8Array>;
   /** Called before anything is recorded. */
   before: () => void = () => {};
 

@@ -12,6 +12,7 @@ import {
   SourceServerCredentials,
 } from "../../tls/grpc_credentials.ts";
 import { certificateHasName, certificateNames } from "../../tls/mod.ts";
+import { QUESTION_BYTES_MAX } from "../../wire/mod.ts";
 import { type CheckedOptions, type CheckedTls, FRAME_OVERHEAD_BYTES } from "./options.ts";
 
 /** The path of the messages' method: package, service and rpc of `proto/raft_service.proto`. */
@@ -19,6 +20,9 @@ export const DELIVER_PATH = "/flaredb.raft.v1.RaftService/Deliver";
 
 /** The path of the snapshots' method. */
 export const SEND_SNAPSHOT_PATH = "/flaredb.raft.v1.RaftService/SendSnapshot";
+
+/** The path of the method that answers questions. */
+export const ASK_PATH = "/flaredb.raft.v1.RaftService/Ask";
 
 /** Passes frames through gRPC as they are. */
 export function passBytes(bytes: Buffer): Buffer {
@@ -29,13 +33,18 @@ export function passBytes(bytes: Buffer): Buffer {
 export const RAFT_SERVICE: grpc.ServiceDefinition = {
   Deliver: streamOfFrames(DELIVER_PATH),
   SendSnapshot: streamOfFrames(SEND_SNAPSHOT_PATH),
+  Ask: methodOfBytes(ASK_PATH, false),
 };
 
 function streamOfFrames(path: string): grpc.MethodDefinition<Buffer, Buffer> {
+  return methodOfBytes(path, true);
+}
+
+function methodOfBytes(path: string, streams: boolean): grpc.MethodDefinition<Buffer, Buffer> {
   return {
     path,
-    requestStream: true,
-    responseStream: true,
+    requestStream: streams,
+    responseStream: streams,
     requestSerialize: passBytes,
     requestDeserialize: passBytes,
     responseSerialize: passBytes,
@@ -51,11 +60,14 @@ export function receiveBytesMax(options: CheckedOptions): number {
   return options.messageBytesMax + FRAME_OVERHEAD_BYTES;
 }
 
+/** The largest message that goes back to a dialer: an answer, with the overhead of its field. */
+const ANSWER_BYTES_MAX = QUESTION_BYTES_MAX + FRAME_OVERHEAD_BYTES;
+
 /** How a server treats its connections. */
 export function serverOptions(options: CheckedOptions): grpc.ServerOptions {
   return {
     "grpc.max_receive_message_length": receiveBytesMax(options),
-    "grpc.max_send_message_length": 64 * 1024,
+    "grpc.max_send_message_length": ANSWER_BYTES_MAX,
     "grpc.max_concurrent_streams": 16,
     "grpc.keepalive_time_ms": options.keepaliveMs,
     "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
@@ -69,7 +81,7 @@ export function serverOptions(options: CheckedOptions): grpc.ServerOptions {
 export function channelOptions(options: CheckedOptions, nodeId: number): grpc.ChannelOptions {
   const name = options.tls?.peerName(nodeId);
   return {
-    "grpc.max_receive_message_length": 64 * 1024,
+    "grpc.max_receive_message_length": ANSWER_BYTES_MAX,
     "grpc.max_send_message_length": -1,
     "grpc.keepalive_time_ms": options.keepaliveMs,
     "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,

@@ -13,7 +13,7 @@ import type {
   TransportHandler,
 } from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
-import { TransportError } from "../errors.ts";
+import { AskError, TransportError } from "../errors.ts";
 import { limitConnections } from "../../tls/mod.ts";
 import {
   type ListenCredentials,
@@ -25,6 +25,7 @@ import { Context } from "./context.ts";
 import { IncomingStreams } from "./incoming.ts";
 import { checkAddress, checkNodeId, checkOptions, type GrpcTransportOptions } from "./options.ts";
 import { OutgoingLink } from "./outgoing.ts";
+import { Answerer, Asker } from "./questions.ts";
 import { failedTransfer } from "../failed_transfer.ts";
 import { SnapshotReceiver } from "./snapshot_receiving.ts";
 import { SnapshotSender } from "./snapshot_sending.ts";
@@ -42,6 +43,8 @@ export class GrpcTransport implements Transport {
   private readonly incoming: IncomingStreams;
   private readonly links = new Map<number, { address: string; link: OutgoingLink }>();
   private readonly snapshots: SnapshotReceiver;
+  private readonly answerer: Answerer;
+  private readonly asker: Asker;
   private readonly senders = new Set<SnapshotSender>();
   private server: grpc.Server | undefined;
   private credentials: ListenCredentials | undefined;
@@ -61,6 +64,8 @@ export class GrpcTransport implements Transport {
       (nodeId) => this.links.get(nodeId)?.link.wake(),
     );
     this.snapshots = new SnapshotReceiver(this.context);
+    this.answerer = new Answerer(this.context);
+    this.asker = new Asker(this.context);
   }
 
   /**
@@ -80,6 +85,7 @@ export class GrpcTransport implements Transport {
     server.addService(RAFT_SERVICE, {
       Deliver: (call: Parameters<IncomingStreams["serve"]>[0]) => this.incoming.serve(call),
       SendSnapshot: (call: Parameters<SnapshotReceiver["serve"]>[0]) => this.snapshots.serve(call),
+      Ask: (...call: Parameters<Answerer["serve"]>) => this.answerer.serve(...call),
     });
     this.server = server;
     this.context.handler = handler;
@@ -151,6 +157,15 @@ export class GrpcTransport implements Transport {
     return sender;
   }
 
+  /** Asks a node something, over a connection of its own. @throws AskError by rejection */
+  ask(nodeId: number, question: Uint8Array, deadlineMs: number): Promise<Uint8Array> {
+    const address = this.links.get(nodeId)?.address;
+    if (address !== undefined) {
+      return this.asker.ask(nodeId, address, question, deadlineMs);
+    }
+    return Promise.reject(new AskError(nodeId, "its address is not known", false));
+  }
+
   /** What it has done so far: a copy. */
   counters(): TransportCounters {
     return { ...this.context.counters };
@@ -168,6 +183,7 @@ export class GrpcTransport implements Transport {
     this.links.clear();
     for (const sender of this.senders) sender.close();
     this.snapshots.close();
+    this.asker.close();
     await Promise.all(links.map(({ link }) => link.drain(this.context.options.drainMs)));
     this.server?.forceShutdown();
     this.credentials?.close();
