@@ -78,8 +78,8 @@ export async function runLargeSnapshot(
     proxy = await LoopbackProxy.start(address);
     let left = options.cuts;
     const step = options.bytes / (options.cuts + 1);
-    proxy.onBytes = () => {
-      if (left === 0 || proxy!.bytes < (options.cuts - left + 1) * step) return;
+    proxy.forward.onBytes = () => {
+      if (left === 0 || proxy!.forward.bytes < (options.cuts - left + 1) * step) return;
       left--;
       proxy!.cut();
     };

@@ -265,8 +265,8 @@ test("a snapshot goes on where it was when its connection is cut, three times", 
     const [count, chunkBytes] = [256, 32 * KIB];
     const source = new Source(count, chunkBytes);
     const cuts = [1, 2, 3].map((quarter) => quarter * count * chunkBytes / 4);
-    proxy.onBytes = () => {
-      if (proxy.bytes < (cuts[0] ?? Infinity)) return;
+    proxy.forward.onBytes = () => {
+      if (proxy.forward.bytes < (cuts[0] ?? Infinity)) return;
       cuts.shift();
       proxy.cut();
     };
@@ -336,15 +336,15 @@ test("a snapshot from another cluster is refused and counted", async () => {
 test("a whole window is under way without a word from the receiver", async () => {
   await withGrpc({ windowBytes: 1024 * KIB }, async ({ sender, recorder, proxy }) => {
     const transfer = sender.sendSnapshot(2, { ...OFFER, chunks: new Source(64, 64 * KIB) });
-    proxy.onBytes = () => {
-      if ((recorder.offers[0]?.sink.bytes ?? 0) > 0) proxy.silent = true;
+    proxy.forward.onBytes = () => {
+      if ((recorder.offers[0]?.sink.bytes ?? 0) > 0) proxy.backward.hold();
     };
-    await until("the silence", () => proxy.silent);
+    await until("the silence", () => proxy.backward.isHeld);
     // HTTP/2 alone would stop at 64 KiB.
-    const underWay = (): number => proxy.bytes - transfer.progress().storedBytes;
+    const underWay = (): number => proxy.forward.bytes - transfer.progress().storedBytes;
     await until("most of a window", () => underWay() > 512 * KIB);
-    proxy.speak();
-    proxy.onBytes = () => {};
+    proxy.backward.release();
+    proxy.forward.onBytes = () => {};
     assert.equal((await transfer.done).ok, true);
   });
 });
