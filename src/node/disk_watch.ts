@@ -8,16 +8,23 @@
  * @module
  */
 
-import { NO_PEER, type PeerId, type ReplicationStatus } from "../raft/mod.ts";
+import { type Logger, NO_PEER, type PeerId, type ReplicationStatus } from "../raft/mod.ts";
 
 /** Decides whether the disk hangs. */
 export class DiskWatch {
   readonly #ticksMax: number;
+  readonly #logger: Logger;
+  readonly #name: string;
   #hangs = false;
 
-  /** @param ticksMax from how many ticks on a write hangs: an election timeout. */
-  constructor(ticksMax: number) {
+  /**
+   * @param ticksMax from how many ticks on a write hangs: an election timeout.
+   * @param name what log lines begin with.
+   */
+  constructor(ticksMax: number, logger: Logger, name: string) {
     this.#ticksMax = ticksMax;
+    this.#logger = logger;
+    this.#name = name;
   }
 
   /** Whether the oldest write has been under way for too long. */
@@ -30,6 +37,13 @@ export class DiskWatch {
     const hangs = oldestTicks >= this.#ticksMax;
     if (hangs === this.#hangs) return undefined;
     this.#hangs = hangs;
+    if (hangs) {
+      this.#logger.warn(
+        `${this.#name} a write has been under way for ${oldestTicks} ticks: the disk hangs`,
+      );
+    } else {
+      this.#logger.info(`${this.#name} the disk answers again`);
+    }
     return hangs ? "hangs" : "answers";
   }
 }

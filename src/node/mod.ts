@@ -57,4 +57,12 @@ export {
   type RegionRecovery,
 } from "./recovery.ts";
 export * from "./state_machine.ts";
-export * from "./status.ts";
+export {
+  type ArrivingSnapshotStatus,
+  createPeerCounters,
+  type DepartingSnapshotStatus,
+  type NodeCounters,
+  type NodeStatus,
+  type PeerCounters,
+  type PeerStatus,
+} from "./status.ts";

@@ -15,7 +15,6 @@ import {
   type ConfChange,
   ConfChangeError,
   type ConfChangeV2,
-  createMessage,
   type Logger,
   type LogStorage,
   type Message,
@@ -23,26 +22,28 @@ import {
   type PeerId,
   ProposalDroppedError,
   RaftError,
-  RawNode,
+  type RawNode,
   type Role,
   SILENT_LOGGER,
-  type Snapshot,
   type SnapshotMetadata,
 } from "../raft/mod.ts";
 import { Activity } from "./activity.ts";
 import { Admission } from "./admission.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue } from "./apply_queue.ts";
+import { Callers } from "./callers.ts";
+import { createCore, ELECTION_TICK_DEFAULT } from "./core.ts";
+import { CoreOutput } from "./core_output.ts";
 import { DiskWatch, mostAdvancedVoter } from "./disk_watch.ts";
-import { InternalError, StoppedError } from "./errors.ts";
+import { InternalError } from "./errors.ts";
 import {
   type ApplyWork,
   createPeerEffects,
   type PeerEffects,
   type PeerEvent,
-  ProposalRequest,
   turnIntoFailure,
 } from "./events.ts";
+import { LeaderReport } from "./leader_report.ts";
 import { checkLimits } from "./limits.ts";
 import { MemberBook, type MemberRecord } from "./member_book.ts";
 import { MemberChanges } from "./member_changes.ts";
@@ -51,7 +52,7 @@ import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
 import { committedTo } from "./recovery.ts";
 import { describeSnapshot, streamingSnapshots } from "./snapshot_metadata.ts";
-import { createPeerCounters, type PeerCounters, type PeerStatus } from "./status.ts";
+import { createPeerCounters, describeCore, type PeerCounters, type PeerStatus } from "./status.ts";
 
 const NO_MEMBERS: ReadonlyMap<PeerId, MemberRecord> = new Map();
 
@@ -69,7 +70,6 @@ export class Peer {
   readonly #counters: PeerCounters = createPeerCounters();
   readonly #core: RawNode;
   readonly #disk: DiskWatch;
-  readonly #forwardProposals: boolean;
   readonly #streamsSnapshots: boolean;
   readonly #storage: LogStorage;
   readonly #nodeOf: (peerId: PeerId) => number;
@@ -78,18 +78,17 @@ export class Peer {
   readonly #reads: ReadQueue;
   readonly #appends: AppendQueue;
   readonly #applies: ApplyQueue;
+  readonly #output: CoreOutput;
+  readonly #callers: Callers;
   readonly #admission: Admission;
   readonly #activity: Activity;
   readonly #book: MemberBook | undefined;
   readonly #changes: MemberChanges | undefined;
   #basic: BasicStatus;
-  /** What `leaderState` said last; it is said at the first call in any case. */
-  #reported = { leaderPeerId: NO_PEER, role: "follower" as Role, term: -1 };
+  readonly #leaderReport = new LeaderReport();
   /** The highest term among applied entries. */
   #appliedTerm = 0;
   #stopped = false;
-  /** A snapshot that is being written, by the id of its write. */
-  #snapshot: { readonly appendId: number; readonly snapshot: Snapshot } | undefined;
 
   /**
    * Starts from what the storage holds.
@@ -101,13 +100,12 @@ export class Peer {
     this.nodeId = options.nodeId;
     this.regionId = options.regionId;
     this.counters = this.#counters;
-    const electionTick = options.electionTick ?? 10;
-    this.#disk = new DiskWatch(electionTick);
+    this.#logger = options.logger ?? SILENT_LOGGER;
+    const electionTick = options.electionTick ?? ELECTION_TICK_DEFAULT;
+    this.#disk = new DiskWatch(electionTick, this.#logger, this.#name);
     this.#activity = new Activity(electionTick);
-    this.#forwardProposals = options.forwardProposals ?? true;
     this.#admission = new Admission(options.id, options.installsSnapshots ?? false);
     this.#nodeOf = options.nodeOf ?? (() => 0);
-    this.#logger = options.logger ?? SILENT_LOGGER;
     const limits = checkLimits(options.limits);
     const counters = this.#counters;
     this.#proposals = new ProposalQueue({
@@ -141,24 +139,28 @@ export class Peer {
       counters,
       this.#book,
     );
-    this.#core = new RawNode({
+    this.#core = createCore(options, storage, limits);
+    this.#output = new CoreOutput({
       id: options.id,
-      storage,
-      random: options.random,
-      electionTick,
-      heartbeatTick: options.heartbeatTick ?? 1,
-      applied: options.lastApplied,
-      asyncStorageWrites: true,
-      maxSizePerMessage: limits.appendBytesMax,
-      maxCommittedSizePerReady: limits.applyBytesMax,
-      maxUncommittedSize: limits.uncommittedBytesMax,
-      maxInflightMessages: limits.inflightMessagesMax,
-      maxInflightBytes: Math.max(limits.inflightBytesMax, limits.appendBytesMax),
-      preVote: options.preVote ?? true,
-      checkQuorum: options.checkQuorum ?? true,
-      disableProposalForwarding: !this.#forwardProposals,
-      stepDownOnRemoval: options.stepDownOnRemoval ?? false,
+      core: this.#core,
+      appends: this.#appends,
+      applies: this.#applies,
+      reads: this.#reads,
+      changes: this.#changes,
+      counters,
+      streamsSnapshots: this.#streamsSnapshots,
+      isSilent: () => this.#isSilent(),
+      step: (message, effects) => this.#step(message, effects),
+    });
+    this.#callers = new Callers({
+      core: this.#core,
+      proposals: this.#proposals,
+      reads: this.#reads,
+      changes: this.#changes,
+      forwardProposals: options.forwardProposals ?? true,
+      nodeOf: this.#nodeOf,
       logger: this.#logger,
+      name: this.#name,
     });
     this.#basic = this.#core.basicStatus();
   }
@@ -199,7 +201,7 @@ export class Peer {
     let position = 0;
     try {
       for (; position < events.length; position++) {
-        if (this.#stopped) this.#rejectLate(events[position], effects);
+        if (this.#stopped) this.#callers.rejectLate(events[position], effects);
         else this.#take(events[position], now, effects);
       }
       if (!this.#stopped) this.#act(effects);
@@ -212,14 +214,13 @@ export class Peer {
   /** What follows from the events: proposals and reads go out, and one Ready is taken. */
   #act(effects: PeerEffects): void {
     this.#refresh();
-    this.#handOutProposals(effects);
-    this.#beginReadRound();
-    this.#takeReady(effects);
+    this.#callers.handOut(this.#basic, this.#isSilent(), effects);
+    this.#output.takeReady(effects);
     this.#changes?.settleRefused(effects);
     this.#refresh();
     effects.apply = this.#nextApply();
     this.#reads.settleApplied(this.lastApplied, effects);
-    this.#reportLeader(effects);
+    effects.leaderState = this.#leaderReport.next(this.#basic);
   }
 
   /**
@@ -228,7 +229,7 @@ export class Peer {
    * change is on its way into the state machine, or a snapshot is being installed.
    */
   snapshotMetadata(index: number): SnapshotMetadata | undefined {
-    if (index === 0 || this.#snapshot !== undefined || index < this.#applies.confStateIndex) {
+    if (index === 0 || this.#output.installsSnapshot || index < this.#applies.confStateIndex) {
       return undefined;
     }
     return describeSnapshot(this.#storage, index, this.#core.status().confState);
@@ -254,23 +255,12 @@ export class Peer {
 
   /** A full picture of the peer; the progress of its followers on the leader. */
   status(): PeerStatus {
-    const status = this.#core.status();
-    const { leader, role } = status.softState;
     return {
       regionId: this.regionId,
       peerId: this.id,
       nodeId: this.nodeId,
-      role,
-      leaderPeerId: leader,
-      leaderNodeId: leader === NO_PEER ? 0 : this.#nodeOf(leader),
-      term: status.hardState.currentTerm,
-      commitIndex: status.hardState.commitIndex,
+      ...describeCore(this.#core.status(), this.#nodeOf),
       lastApplied: this.lastApplied,
-      firstIndex: status.firstIndex,
-      lastIndex: status.lastIndex,
-      voters: status.confState.voters,
-      learners: status.confState.learners,
-      progress: status.progress,
       pendingProposals: this.#proposals.count,
       pendingProposalBytes: this.#proposals.bytes,
       pendingReads: this.#reads.count,
@@ -285,23 +275,13 @@ export class Peer {
   }
 
   #take(event: PeerEvent, now: number, effects: PeerEffects): void {
+    if (this.#callers.take(event, effects)) return;
     switch (event.type) {
       case "tick":
         return this.#tick(now, effects);
       case "messages":
         for (const message of event.messages) this.#receive(message, effects);
         return;
-      case "proposals":
-        for (const proposal of event.proposals) this.#proposals.add(proposal, effects);
-        return;
-      case "reads":
-        for (const read of event.reads) this.#reads.add(read, effects);
-        return;
-      case "cancel":
-        if (event.request instanceof ProposalRequest) {
-          return this.#proposals.cancel(event.request, event.reason, effects);
-        }
-        return this.#reads.cancel(event.request, event.reason, effects);
       case "appended":
         return this.#appended(event.id, event.nodeState, effects);
       case "snapshot-received":
@@ -319,8 +299,6 @@ export class Peer {
         return this.#core.transferLeader(event.to);
       case "change-configuration":
         return this.#changeConfiguration(event.change, effects);
-      case "change-members":
-        return this.#changes?.add(event.request, effects);
       case "campaign":
         return this.#core.campaign();
       case "stop":
@@ -338,9 +316,7 @@ export class Peer {
   }
 
   #tick(now: number, effects: PeerEffects): void {
-    this.#proposals.expire(now, effects);
-    this.#reads.expire(now, effects);
-    this.#changes?.expire(now, effects);
+    this.#callers.expire(now, effects);
     this.#reads.tick();
     const write = this.#appends.tick();
     if (write !== undefined) effects.appends.push(write);
@@ -350,14 +326,8 @@ export class Peer {
   }
 
   #watchDisk(): void {
-    const change = this.#disk.observe(this.#appends.oldestTicks);
-    if (change === "answers") this.#logger.info(`${this.#name} the disk answers again`);
-    if (change !== "hangs") return;
+    if (this.#disk.observe(this.#appends.oldestTicks) !== "hangs") return;
     this.#counters.diskHangs++;
-    this.#logger.warn(
-      `${this.#name} a write has been under way for ${this.#appends.oldestTicks} ticks: ` +
-        "the disk hangs",
-    );
     const successor = mostAdvancedVoter(this.id, this.#core.status().progress);
     if (successor !== NO_PEER) this.#core.transferLeader(successor);
   }
@@ -381,84 +351,8 @@ export class Peer {
     if (error !== undefined) this.#refused(error, effects);
   }
 
-  #handOutProposals(effects: PeerEffects): void {
-    if (!this.#proposals.hasWaiting) return;
-    const { softState, hardState, leadTransferee } = this.#basic;
-    if (!this.#forwardProposals && softState.role !== "leader") {
-      const nodeId = softState.leader === NO_PEER ? 0 : this.#nodeOf(softState.leader);
-      return this.#proposals.rejectWaiting(softState.leader, nodeId, effects);
-    }
-    if (softState.leader === NO_PEER || leadTransferee !== NO_PEER) return;
-    if (this.#isSilent()) return;
-    try {
-      this.#proposals.handOut(
-        hardState.currentTerm,
-        (entries) => this.#core.proposeBatch(entries),
-      );
-    } catch (error) {
-      if (!(error instanceof ProposalDroppedError)) throw error;
-      this.#logger.debug(`${this.#name} proposals wait: ${error.reason}`);
-    }
-  }
-
-  #beginReadRound(): void {
-    const { softState, hardState } = this.#basic;
-    if (softState.leader === NO_PEER) return;
-    this.#reads.beginRound(
-      softState.leader,
-      hardState.currentTerm,
-      (context) => this.#core.readIndex(context),
-    );
-  }
-
   #isSilent(): boolean {
     return this.#disk.hangs && this.#core.basicStatus().softState.role === "leader";
-  }
-
-  /** Takes a Ready, and a further one only when there are answers that no write delays. */
-  #takeReady(effects: PeerEffects): void {
-    while (this.#core.hasReady()) {
-      const ready = this.#core.ready();
-      const silent = this.#isSilent();
-      let answers: readonly Message[] = [];
-      for (const message of waitForTerm(ready.messages)) {
-        if (message.type === "storage-append") {
-          answers = this.#append(message, effects);
-        } else if (message.type === "storage-apply") {
-          this.#applies.push(message);
-        } else if (!silent || message.type === "timeout-now") {
-          this.#send(message, effects);
-        }
-      }
-      for (const state of ready.readStates) this.#reads.confirm(state);
-      if (answers.length === 0) return;
-      this.#deliver(answers, effects);
-    }
-  }
-
-  #append(message: Message, effects: PeerEffects): readonly Message[] {
-    this.#changes?.appended(message.entries);
-    const answers = this.#appends.push(message, effects.appends);
-    if (message.snapshot !== undefined) {
-      const work = effects.appends[effects.appends.length - 1];
-      this.#snapshot = { appendId: work.id, snapshot: message.snapshot };
-      this.#applies.supersede(message.snapshot.metadata.index);
-    }
-    return answers;
-  }
-
-  #send(message: Message, effects: PeerEffects): void {
-    this.#counters.messagesSent++;
-    if (this.#streamsSnapshots && message.type === "snapshot") effects.snapshots.push(message);
-    else effects.messages.push(message);
-  }
-
-  /** Delivers what waited for the storage: to the core, or to other peers. */
-  #deliver(messages: readonly Message[], effects: PeerEffects): void {
-    for (const message of messages) {
-      if (message.to === this.id) this.#step(message, effects);
-      else this.#send(message, effects);
-    }
   }
 
   #appended(
@@ -466,16 +360,11 @@ export class Peer {
     nodeState: ReadonlyMap<string, Uint8Array> | undefined,
     effects: PeerEffects,
   ): void {
-    const responses = this.#appends.complete(id);
-    let superseded: readonly Message[] = [];
-    if (this.#snapshot?.appendId === id) {
-      superseded = this.#applies.restored(this.#snapshot.snapshot.metadata.index);
+    const restored = (): void => {
       this.#proposals.forgetCertainty();
       if (nodeState !== undefined) this.#book?.replace(nodeState);
-      this.#snapshot = undefined;
-    }
-    this.#deliver(responses, effects);
-    this.#deliver(superseded, effects);
+    };
+    this.#output.appended(id, restored, effects);
     if (this.#disk.hangs) this.#watchDisk();
   }
 
@@ -487,7 +376,7 @@ export class Peer {
       if (settled !== undefined) effects.applied.push(settled);
     }
     this.#changes?.settleApplied(entries, effects);
-    this.#deliver(responses, effects);
+    this.#output.deliver(responses, effects);
     const { term } = entries[entries.length - 1];
     if (term > this.#appliedTerm) {
       this.#appliedTerm = term;
@@ -499,27 +388,9 @@ export class Peer {
     return this.#applies.next((change) => this.#core.applyConfChange(change));
   }
 
-  #reportLeader(effects: PeerEffects): void {
-    const { softState, hardState } = this.#basic;
-    const now = {
-      leaderPeerId: softState.leader,
-      role: softState.role,
-      term: hardState.currentTerm,
-    };
-    const before = this.#reported;
-    if (
-      now.leaderPeerId === before.leaderPeerId && now.role === before.role &&
-      now.term === before.term
-    ) return;
-    this.#reported = now;
-    effects.leaderState = now;
-  }
-
   #stop(cause: RaftError | undefined, effects: PeerEffects): void {
     this.#stopped = true;
-    this.#proposals.stop(cause, effects);
-    this.#reads.stop(cause, effects);
-    this.#changes?.stop(cause, effects);
+    this.#callers.stop(cause, effects);
   }
 
   /** Ends the peer because of an error. */
@@ -530,39 +401,10 @@ export class Peer {
     this.#logger.error(`${this.#name} ends: ${failure.message}`);
     turnIntoFailure(effects, failure);
     this.#stop(failure, effects);
-    for (const event of rest) this.#rejectLate(event, effects);
-  }
-
-  #rejectLate(event: PeerEvent, effects: PeerEffects): void {
-    if (event.type === "proposals") {
-      for (const proposal of event.proposals) this.#proposals.add(proposal, effects);
-      this.#proposals.stop(undefined, effects);
-    } else if (event.type === "reads") {
-      for (const read of event.reads) this.#reads.add(read, effects);
-      this.#reads.stop(undefined, effects);
-    } else if (event.type === "change-members") {
-      const error = new StoppedError(false);
-      effects.changesRejected.push({ request: event.request, error });
-    }
+    for (const event of rest) this.#callers.rejectLate(event, effects);
   }
 
   get #name(): string {
     return `region ${this.regionId} peer ${this.id}:`;
   }
-}
-
-/**
- * Requests for a vote wait until the term and the candidate's own vote are durable (thesis §3.8). A
- * candidate that could forget them could win by the votes of others, append, crash, and be elected
- * again in the same term with another log: two entries of equal index and term. The core hands them
- * out before the write of the same Ready that saves that term.
- */
-function waitForTerm(messages: readonly Message[]): readonly Message[] {
-  if (messages.length === 0 || !messages.some(({ type }) => type === "vote")) return messages;
-  const requests = messages.filter(({ type }) => type === "vote");
-  const rest = messages.filter(({ type }) => type !== "vote" && type !== "storage-append");
-  const write = messages.find(({ type }) => type === "storage-append") ??
-    createMessage({ type: "storage-append" });
-  const responses = [...requests, ...(write.responses ?? [])];
-  return [...rest, createMessage({ ...write, responses })];
 }

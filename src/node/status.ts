@@ -5,7 +5,13 @@
  * @module
  */
 
-import type { PeerId, ReplicationStatus, Role } from "../raft/mod.ts";
+import {
+  NO_PEER,
+  type PeerId,
+  type ReplicationStatus,
+  type Role,
+  type Status,
+} from "../raft/mod.ts";
 
 /** Counters of one replica since its start. Ratios of them show how well work is batched. */
 export interface PeerCounters {
@@ -104,6 +110,24 @@ export interface PeerStatus {
   readonly diskHangs: boolean;
   /** What the replica has counted since it was opened. */
   readonly counters: Readonly<PeerCounters>;
+}
+
+/** What a peer's status says of its core. @param nodeOf the node a peer lives on, or 0. */
+export function describeCore(status: Status, nodeOf: (peerId: PeerId) => number) {
+  const { softState, hardState, confState, firstIndex, lastIndex, progress } = status;
+  const { leader, role } = softState;
+  return {
+    role,
+    leaderPeerId: leader,
+    leaderNodeId: leader === NO_PEER ? 0 : nodeOf(leader),
+    term: hardState.currentTerm,
+    commitIndex: hardState.commitIndex,
+    firstIndex,
+    lastIndex,
+    voters: confState.voters,
+    learners: confState.learners,
+    progress,
+  };
 }
 
 /** Counters of a node since its start. */

@@ -27,7 +27,7 @@ export const NODE_MUTANTS: readonly Rule[] = [
       "hardState.currentTerm === this.#handedOut.currentTerm",
     ],
   ]),
-  ...rulesOf("node/peer.ts", [
+  ...rulesOf("node/core_output.ts", [
     [
       "asks for votes before its own is durable",
       "of waitForTerm(ready.messages)",
@@ -35,9 +35,11 @@ export const NODE_MUTANTS: readonly Rule[] = [
     ],
     [
       "applies to the state machine what a snapshot includes",
-      "this.#applies.supersede(message.snapshot.metadata.index);",
+      "applies.supersede(message.snapshot.metadata.index);",
       "",
     ],
+  ]),
+  ...rulesOf("node/peer.ts", [
     [
       "believes to know what became of proposals that a snapshot may include",
       "this.#proposals.forgetCertainty();",
