@@ -27,6 +27,14 @@ import {
 import { ConfigError } from "../raft/mod.ts";
 import { channelCredentials } from "../tls/grpc_credentials.ts";
 import {
+  readMemberAddResponse,
+  readMemberChangeResponse,
+  writeMemberAddRequest,
+  writeMemberIdRequest,
+  writeMemberUpdateRequest,
+} from "./cluster_codec.ts";
+import type { MemberAddResponse, MemberChangeResponse } from "./cluster_messages.ts";
+import {
   readDeleteRangeResponse,
   readMemberListResponse,
   readPutResponse,
@@ -104,6 +112,17 @@ export interface DeleteOptions extends CallOptions {
   readonly prevKv?: boolean;
 }
 
+/** Options of {@linkcode EtcdClient.memberAdd}. */
+export interface MemberAddOptions extends CallOptions {
+  /**
+   * It stays a learner until it is promoted. Default false: FlareDB makes it a voter once it has
+   * caught up; etcd at once.
+   */
+  readonly isLearner?: boolean;
+  /** Of FlareDB: the member whose place it takes once it has caught up. Default 0n: of none. */
+  readonly replaces?: bigint;
+}
+
 /** How long to wait before a round of all endpoints is tried again. */
 const RETRY_WAIT_MS_MIN = 50;
 const RETRY_WAIT_MS_MAX = 500;
@@ -158,6 +177,27 @@ const MEMBER_LIST = method<MemberListRequest, MemberListResponse>(
   false,
   writeMemberListRequest,
   readMemberListResponse,
+);
+
+const MEMBER_ADD = method(
+  "/etcdserverpb.Cluster/MemberAdd",
+  true,
+  writeMemberAddRequest,
+  readMemberAddResponse,
+);
+const [MEMBER_PROMOTE, MEMBER_REMOVE] = ["MemberPromote", "MemberRemove"].map((name) =>
+  method(
+    `/etcdserverpb.Cluster/${name}`,
+    true,
+    writeMemberIdRequest,
+    readMemberChangeResponse,
+  )
+);
+const MEMBER_UPDATE = method(
+  "/etcdserverpb.Cluster/MemberUpdate",
+  true,
+  writeMemberUpdateRequest,
+  readMemberChangeResponse,
 );
 
 interface Endpoint {
@@ -250,6 +290,35 @@ export class EtcdClient {
   ): Promise<MemberListResponse> {
     const { linearizable = true, ...call } = options;
     return this.#call(MEMBER_LIST, { linearizable }, call);
+  }
+
+  /**
+   * Adds a member that will listen for others at `peerUrl`, and tells its id. It begins as a learner.
+   *
+   * @throws EtcdError
+   */
+  memberAdd(peerUrl: string, options: MemberAddOptions = {}): Promise<MemberAddResponse> {
+    const { isLearner = false, replaces = 0n, ...call } = options;
+    return this.#call(MEMBER_ADD, { peerUrls: [peerUrl], isLearner, replaces }, call);
+  }
+
+  /** Makes a learner that has caught up a voter. @throws EtcdError */
+  memberPromote(id: bigint, options: CallOptions = {}): Promise<MemberChangeResponse> {
+    return this.#call(MEMBER_PROMOTE, { id }, options);
+  }
+
+  /** Removes a member, for good. @throws EtcdError */
+  memberRemove(id: bigint, options: CallOptions = {}): Promise<MemberChangeResponse> {
+    return this.#call(MEMBER_REMOVE, { id }, options);
+  }
+
+  /** Says where a member listens for others from now on. @throws EtcdError */
+  memberUpdate(
+    id: bigint,
+    peerUrl: string,
+    options: CallOptions = {},
+  ): Promise<MemberChangeResponse> {
+    return this.#call(MEMBER_UPDATE, { id, peerUrls: [peerUrl] }, options);
   }
 
   /**

@@ -99,8 +99,7 @@ export class EtcdHandlers {
     answer: Answer<MemberListResponse>,
   ): void {
     const list = () => {
-      const members = this.#options.members().map(toMember).sort((a, b) => a.id < b.id ? -1 : 1);
-      answer(null, { header: this.#header(), members });
+      answer(null, { header: this.header(), members: listMembers(this.#options) });
     };
     if (request.linearizable) this.#afterBarrier(deadline, answer, list);
     else this.#guard(answer, list);
@@ -112,7 +111,7 @@ export class EtcdHandlers {
       const status = this.#options.node.status();
       const size = this.#options.store.size();
       answer(null, {
-        header: this.#header(status.term),
+        header: this.header(status.term),
         version: this.#options.version,
         dbSizeBytes: size.bytes,
         dbSizeInUseBytes: size.inUseBytes,
@@ -134,7 +133,7 @@ export class EtcdHandlers {
   #readNow(request: RangeRequest, answer: Answer<RangeResponse>): void {
     this.#guard(answer, () => {
       const result = this.#options.store.range(request);
-      answer(null, rangeResponse(this.#header(this.#recentTerm(), result.revision), result));
+      answer(null, rangeResponse(this.header(this.#recentTerm(), result.revision), result));
     });
   }
 
@@ -143,7 +142,7 @@ export class EtcdHandlers {
     try {
       action();
     } catch (error) {
-      answer(this.#statusOf(error));
+      answer(this.statusOf(error));
     }
   }
 
@@ -152,9 +151,9 @@ export class EtcdHandlers {
     answer: Answer<Response>,
     action: () => void,
   ): void {
-    this.#options.node.read({ deadlineMs: this.#remaining(deadline) }).then(
+    this.#options.node.read({ deadlineMs: this.remaining(deadline) }).then(
       () => this.#guard(answer, action),
-      (error) => answer(this.#statusOf(error)),
+      (error) => answer(this.statusOf(error)),
     );
   }
 
@@ -165,28 +164,30 @@ export class EtcdHandlers {
     respond: (header: ResponseHeader, result: KvResult) => Response | undefined,
   ): void {
     if (command.length > this.#options.requestBytesMax) return answer(EtcdStatus.requestTooLarge);
-    this.#options.node.propose(command, { deadlineMs: this.#remaining(deadline) }).then(
+    this.#options.node.propose(command, { deadlineMs: this.remaining(deadline) }).then(
       ({ term, result }) => {
         if (result.kind === "failure") return answer(statusOfFailure(result));
         const revision = result.kind === "none" ? undefined : result.revision;
-        const response = respond(this.#header(term, revision), result);
+        const response = respond(this.header(term, revision), result);
         if (response !== undefined) return answer(null, response);
-        answer(this.#statusOf(new Error(`unexpected result ${result.kind}`)));
+        answer(this.statusOf(new Error(`unexpected result ${result.kind}`)));
       },
-      (error) => answer(this.#statusOf(error)),
+      (error) => answer(this.statusOf(error)),
     );
   }
 
-  #statusOf(error: unknown): StatusError {
+  /** What a call is answered with that failed with this error. */
+  statusOf(error: unknown): StatusError {
     return statusOfError(error, () => this.#options.node.status().leaderNodeId !== 0);
   }
 
   /** Milliseconds left, at most the server's own limit. @param deadline as of `Date.now()`. */
-  #remaining(deadline: number): number {
+  remaining(deadline: number): number {
     return Math.max(0, Math.min(deadline - Date.now(), this.#options.requestTimeoutMs));
   }
 
-  #header(
+  /** The header of a response as of now. */
+  header(
     raftTerm: number = this.#recentTerm(),
     revision: number = this.#options.store.revision,
   ): ResponseHeader {
@@ -207,6 +208,11 @@ export class EtcdHandlers {
 /** The number a cluster's id has in headers: 53 bits of its SHA-256, the same on every member. */
 export function clusterIdNumber(clusterId: string): bigint {
   return createHash("sha256").update(clusterId).digest().readBigUInt64BE(0) >> 11n;
+}
+
+/** The members as they are now, by ascending id. */
+export function listMembers({ members }: CheckedServerOptions): Member[] {
+  return members().map(toMember).sort((a, b) => a.id < b.id ? -1 : 1);
 }
 
 function toMember(member: ClusterMember): Member {

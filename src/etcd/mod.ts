@@ -12,6 +12,8 @@ export {
   openBackup,
 } from "./backup.ts";
 export * from "./client.ts";
+export * from "./cluster_codec.ts";
+export * from "./cluster_messages.ts";
 export * from "./codec.ts";
 export * from "./counters.ts";
 export * from "./errors.ts";

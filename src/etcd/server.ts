@@ -17,6 +17,14 @@ import {
 import { SourceServerCredentials } from "../tls/grpc_credentials.ts";
 import { limitConnections } from "../tls/mod.ts";
 import {
+  readMemberAddRequest,
+  readMemberIdRequest,
+  readMemberUpdateRequest,
+  writeMemberAddResponse,
+  writeMemberChangeResponse,
+} from "./cluster_codec.ts";
+import { ClusterHandlers } from "./cluster_handlers.ts";
+import {
   readMemberListRequest,
   writeDeleteRangeResponse,
   writeMemberListResponse,
@@ -172,6 +180,31 @@ function servedMethods(
     (_request, _deadline, answer) => handlers.status(answer),
   );
   served.set(SNAPSHOT_PATH, snapshotMethod(options));
+  const { membership } = options;
+  if (membership === undefined) return served;
+  const cluster = new ClusterHandlers(options, membership, handlers);
+  add(
+    "/etcdserverpb.Cluster/MemberAdd",
+    readMemberAddRequest,
+    writeMemberAddResponse,
+    cluster.add.bind(cluster),
+  );
+  add(
+    "/etcdserverpb.Cluster/MemberUpdate",
+    readMemberUpdateRequest,
+    writeMemberChangeResponse,
+    cluster.update.bind(cluster),
+  );
+  for (
+    const [name, handle] of [["Promote", cluster.promote], ["Remove", cluster.remove]] as const
+  ) {
+    add(
+      `/etcdserverpb.Cluster/Member${name}`,
+      readMemberIdRequest,
+      writeMemberChangeResponse,
+      handle.bind(cluster),
+    );
+  }
   return served;
 }
 

@@ -76,6 +76,33 @@ export interface ClusterMember {
   readonly isLearner?: boolean;
 }
 
+/** A member that shall be added. */
+export interface NewMember {
+  /** Where it will listen for other members, `host:port`. */
+  readonly peerAddress: string;
+  /** It stays a learner until it is promoted; otherwise it becomes a voter once it has caught up. */
+  readonly isLearner: boolean;
+  /** The node whose place it takes once it has caught up; undefined: of none. */
+  readonly replaces: number | undefined;
+}
+
+/**
+ * Changes the members, called on any member. Each resolves once the change is in force, or rejects
+ * with the error of the node, whose code decides what the caller is told.
+ */
+export interface ClusterMembership {
+  /** Adds a member, and resolves with the id chosen for it: one that was never used. */
+  add(member: NewMember, call: ReplicatedNodeCall): Promise<number>;
+  /** Makes a learner a voter. */
+  promote(nodeId: number, call: ReplicatedNodeCall): Promise<unknown>;
+  /** Removes a member. */
+  remove(nodeId: number, call: ReplicatedNodeCall): Promise<unknown>;
+  /** Says where a member listens for others from now on, `host:port`. */
+  update(nodeId: number, peerAddress: string, call: ReplicatedNodeCall): Promise<unknown>;
+  /** Why a member must not listen there; undefined when it may. */
+  refusePeer(scheme: "http" | "https", peerAddress: string): string | undefined;
+}
+
 /** How a server serves over TLS. */
 export interface EtcdServerTls {
   /**
@@ -100,6 +127,8 @@ export interface EtcdServerOptions {
   readonly clusterId: string;
   /** The members, as they are now. */
   readonly members: () => readonly ClusterMember[];
+  /** Changes the members; without it such calls answer `UNIMPLEMENTED`. */
+  readonly membership?: ClusterMembership;
   /** `host:port` to listen on; port 0 for any free one. */
   readonly listen: string;
   /** Certificates, or plaintext, which must be asked for. */
@@ -132,7 +161,9 @@ export const SERVER_VERSION = "3.5.0+flaredb.0.1.0";
 export const FRAME_OVERHEAD_BYTES = 512 * 1024;
 
 /** The options with their defaults. */
-export type CheckedServerOptions = Required<EtcdServerOptions>;
+export type CheckedServerOptions =
+  & Required<Omit<EtcdServerOptions, "membership">>
+  & Pick<EtcdServerOptions, "membership">;
 
 /** Fills in defaults. @throws ConfigError when a limit is not a positive integer */
 export function checkServerOptions(options: EtcdServerOptions): CheckedServerOptions {

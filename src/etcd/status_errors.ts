@@ -21,6 +21,10 @@ function invalid(details: string): StatusError {
   return { code: GrpcStatus.INVALID_ARGUMENT, details };
 }
 
+function precondition(details: string): StatusError {
+  return { code: GrpcStatus.FAILED_PRECONDITION, details };
+}
+
 function unavailable(details: string): StatusError {
   return { code: GrpcStatus.UNAVAILABLE, details };
 }
@@ -39,6 +43,14 @@ export type EtcdStatusName =
   | "compacted"
   | "futureRevision"
   | "tooManyRequests"
+  | "memberNotFound"
+  | "memberIdExists"
+  | "peerUrlExists"
+  | "memberBadUrls"
+  | "memberNotLearner"
+  | "learnerNotReady"
+  | "notEnoughStarted"
+  | "changeUnderWay"
   | "noLeader"
   | "notLeader"
   | "leaderChanged"
@@ -72,6 +84,18 @@ export const EtcdStatus: Readonly<Record<EtcdStatusName, StatusError>> = {
     code: GrpcStatus.RESOURCE_EXHAUSTED,
     details: "etcdserver: too many requests",
   },
+  memberNotFound: { code: GrpcStatus.NOT_FOUND, details: "etcdserver: member not found" },
+  memberIdExists: precondition("etcdserver: member ID already exist"),
+  peerUrlExists: precondition("etcdserver: Peer URLs already exists"),
+  memberBadUrls: invalid("etcdserver: given member URLs are invalid"),
+  memberNotLearner: precondition("etcdserver: can only promote a learner member"),
+  learnerNotReady: precondition(
+    "etcdserver: can only promote a learner member which is in sync with leader",
+  ),
+  notEnoughStarted: precondition(
+    "etcdserver: re-configuration failed due to not enough started members",
+  ),
+  changeUnderWay: unavailable("etcdserver: another change of the members is under way"),
   noLeader: unavailable("etcdserver: no leader"),
   notLeader: unavailable("etcdserver: not leader"),
   leaderChanged: unavailable("etcdserver: leader changed"),
@@ -116,6 +140,21 @@ export function statusOfError(error: unknown, knowsLeader: () => boolean): Statu
     case "DROPPED":
     case "PROPOSAL_DROPPED":
       return EtcdStatus.leaderChanged;
+    case "UNKNOWN_PEER":
+      return EtcdStatus.memberNotFound;
+    case "ALREADY_MEMBER":
+    case "PEER_ID_USED":
+      return EtcdStatus.memberIdExists;
+    case "NOT_A_LEARNER":
+      return EtcdStatus.memberNotLearner;
+    case "NOT_CAUGHT_UP":
+      return EtcdStatus.learnerNotReady;
+    case "LAST_VOTER":
+    case "QUORUM_AT_RISK":
+      return EtcdStatus.notEnoughStarted;
+    case "CHANGE_UNDER_WAY":
+    case "NOT_TAKEN":
+      return EtcdStatus.changeUnderWay;
     case "OVERLOADED":
       return EtcdStatus.tooManyRequests;
     case "COMMAND_TOO_LARGE":
