@@ -7,6 +7,7 @@
 
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { WORKER_FILE } from "../storage/sqlite/mod.ts";
 
 /** The runtime's name and version, such as `"Deno 2.9.3"`. */
 export function runtimeName(): string {
@@ -32,7 +33,7 @@ export interface Permissions {
   readonly net: readonly string[];
   /** Folders it may read and write. */
   readonly folders: readonly string[];
-  /** Files and folders it may read, such as certificates; the program's own files are added. */
+  /** Files it may read, such as certificates; that of the thread that writes is added. */
   readonly files?: readonly string[];
 }
 
@@ -47,9 +48,8 @@ export function ownCommand(
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const main = fileURLToPath(new URL(`./main.${extension}`, import.meta.url));
   if (process.versions.deno === undefined) return [process.execPath, [main, ...args]];
-  // The thread that writes to a slow disk loads its own modules, which needs the right to read them.
-  const own = fileURLToPath(new URL("..", import.meta.url)).replace(/[\\/]$/, "");
-  const flags = ["run", ...denoFlags(permissions && withFile(permissions, own))];
+  const worker = fileURLToPath(WORKER_FILE);
+  const flags = ["run", ...denoFlags(permissions && withFile(permissions, worker))];
   return [process.execPath, [...flags, main, ...args]];
 }
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { freePorts } from "../../src/cli/addresses.ts";
 import { COMMANDS, EXIT_CODE, runCommandLine, VERSION } from "../../src/cli/mod.ts";
-import { denoFlags, runtimeWarning } from "../../src/cli/runtime.ts";
+import { runtimeWarning } from "../../src/cli/runtime.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 
 async function run(args: string[], input = ""): Promise<FakeTerminal & { code: number }> {
@@ -124,15 +124,4 @@ test("only the releases of Deno that abort under gRPC are warned about", () => {
   for (const name of ["Deno 2.9.3", "Deno 2.9.7", "Node 24.1.0", "Bun 1.4.5", "Deno 2.10.4"]) {
     assert.equal(runtimeWarning(name), undefined);
   }
-});
-
-test("on Deno a node gets the permissions it needs and no others", () => {
-  const net = ["127.0.0.1:1", "127.0.0.1:2"];
-  assert.deepEqual(denoFlags({ net, folders: ["/data/a,b"], files: ["/certs"] }), [
-    "--no-prompt",
-    "--allow-net=127.0.0.1:1,127.0.0.1:2",
-    "--allow-read=/data/a,,b,/certs",
-    "--allow-write=/data/a,,b",
-    "--allow-env=GRPC_*",
-  ]);
 });

@@ -5,8 +5,9 @@ import { test } from "node:test";
 import { createEntry, type Logger, type RaftLogEntry, SILENT_LOGGER } from "../../src/raft/mod.ts";
 import { StorageError } from "../../src/storage/mod.ts";
 import { SLOW_SYNC_MS, SqliteNodeStorage, STALLED_SYNC_MS } from "../../src/storage/sqlite/mod.ts";
-import { decodeBatch, encodeBatch } from "../../src/storage/sqlite/batch_codec.ts";
-import type { WriteOperation } from "../../src/storage/sqlite/writer.ts";
+import { openDatabase, type SqlValue } from "../../src/storage/sqlite/database.ts";
+import { StatementBatch } from "../../src/storage/sqlite/statement_batch.ts";
+import { BatchReader, RUN } from "../../src/storage/sqlite/worker.ts";
 import { excessPages, VacuumPlan } from "../../src/storage/sqlite/vacuum.ts";
 import { withDirectory } from "./temporary_directory.ts";
 
@@ -23,56 +24,48 @@ function entriesOf(low: number, high: number, bytes: number): RaftLogEntry[] {
   return entries;
 }
 
-test("a batch crosses to the thread that writes as it is, in a buffer that is used again", () => {
-  const confState = {
-    voters: [1, 2],
-    learners: [],
-    votersOutgoing: [],
-    learnersNext: [3],
-    autoLeave: true,
-  };
-  const state = {
-    hardState: { currentTerm: Number.MAX_SAFE_INTEGER, votedFor: 2, commitIndex: 7 },
-    confState,
-    confStateIndex: 3,
-    truncatedIndex: 2,
-    truncatedTerm: 1,
-    lastIndex: 9,
-    lastTerm: 4,
-    snapshot: { index: 2, term: 1, confState },
-  };
-  const [slot, regionId, peerId] = [1, Number.MAX_SAFE_INTEGER, 5];
-  const entries = [
-    createEntry({ index: 2 ** 45, term: 1, command: new Uint8Array([1, 2, 3]) }),
-    createEntry({ index: 2 ** 45 + 1, term: 2, type: "conf-change" }),
-    createEntry({ index: 2 ** 45 + 2, term: 2, type: "conf-change-v2", context: new Uint8Array() }),
-  ];
-  const operations: WriteOperation[] = [
-    { kind: "create-region", slot, regionId, peerId, state: { ...state, snapshot: undefined } },
-    { kind: "append", slot, regionId, entries },
-    { kind: "delete", slot, low: 4, high: 8 },
-    { kind: "save-snapshot", slot, regionId, index: 2, data: new Uint8Array([9]) },
-    { kind: "save-snapshot", slot, regionId, index: 0, data: undefined },
-    { kind: "vacuum", pagesMax: 32 },
-    { kind: "save-region", slot, regionId, peerId, state },
-  ];
-  const buffer = encodeBatch(operations, undefined);
-  assert.deepEqual(plain(decodeBatch(buffer)), plain(operations));
-  assert.equal(encodeBatch(operations.slice(1), buffer), buffer);
-  assert.deepEqual(plain(decodeBatch(buffer)), plain(operations.slice(1)));
-  const large: WriteOperation = {
-    kind: "append",
-    slot,
-    regionId,
-    entries: entriesOf(1, 2, buffer.byteLength),
-  };
-  assert.deepEqual(plain(decodeBatch(encodeBatch([large], buffer))), plain([large]));
-});
+/** A run of a statement, as the thread reads it; its SQL comes with the first one. */
+type Run = readonly [statement: number | string, how: number, values: SqlValue[]];
 
-/** Without the difference between absent and undefined, and between views and copies. */
-function plain(operations: readonly WriteOperation[]): unknown {
-  return JSON.parse(JSON.stringify(operations));
+function runsOf(buffer: ArrayBuffer, known: string[]): Run[] {
+  const reader = new BatchReader(buffer);
+  return Array.from({ length: reader.word() }, () => {
+    const number = reader.word();
+    if (number === known.length) known.push(reader.text());
+    return [known[number], reader.word(), reader.values()] as const;
+  });
 }
+
+test("a batch crosses to the thread that writes as it is, in a buffer that is used again", () => {
+  const known: string[] = [];
+  const batch = new StatementBatch();
+  const [insert, update] = ["INSERT …", "UPDATE …"].map((sql) => batch.prepare(sql));
+  const bytes = new Uint8Array([0, 1, 2, 3]).subarray(1);
+  const values = [0, -1.5, Number.MAX_SAFE_INTEGER, "", "Zürich", null, new Uint8Array(), bytes];
+  insert.run(...values);
+  update.runOne("row", 1);
+  insert.run();
+  batch.prepare("PRAGMA …").all(2);
+  const first = batch.take();
+  assert.deepEqual(runsOf(first, known), [
+    ["INSERT …", RUN.once, values],
+    ["UPDATE …", RUN.changingOneRow, [1]],
+    ["INSERT …", RUN.once, []],
+    ["PRAGMA …", RUN.toTheEnd, [2]],
+  ]);
+  batch.reuse(first);
+  assert.equal(batch.prepare("UPDATE …"), update);
+  update.run(3);
+  const second = batch.take();
+  assert.equal(second, first);
+  assert.deepEqual(runsOf(second, known), [["UPDATE …", RUN.once, [3]]]);
+  assert.deepEqual(known, ["INSERT …", "UPDATE …", "PRAGMA …"]);
+  batch.reuse(second);
+  const large = new Uint8Array(3 * second.byteLength).fill(7);
+  insert.run(1, large, large, 2);
+  assert.deepEqual(runsOf(batch.take(), known), [["INSERT …", RUN.once, [1, large, large, 2]]]);
+  assert.deepEqual(runsOf(batch.take(), known), []);
+});
 
 test("the log says which writer was chosen and why, by the time a sync takes", () =>
   withDirectory(async (directory) => {
@@ -154,6 +147,32 @@ test(
 );
 
 for (const writer of ["direct", "worker"] as const) {
+  test(
+    `a write to a region whose row is gone changes nothing and says so, writer ${writer}`,
+    SLOW,
+    () =>
+      withDirectory(async (directory) => {
+        const storage = await SqliteNodeStorage.open({ directory, identity, writer });
+        const regions = [await storage.createRegion({ regionId: 7, peerId: 1 })];
+        regions.push(await storage.createRegion({ regionId: 8, peerId: 1 }));
+        const other = openDatabase(join(directory, "raft.db"));
+        try {
+          other.run("DELETE FROM raft_state WHERE region_id = 8");
+          const writes = regions.map((region) => region.append({ entries: entriesOf(1, 3, 10) }));
+          for (const write of writes) {
+            await assert.rejects(write, {
+              code: "STORAGE_CORRUPT",
+              message: /^The row of region 8 in raft_state is gone; restore/,
+            });
+          }
+          assert.deepEqual(other.prepare("SELECT count(*) FROM raft_log").first(), [0]);
+        } finally {
+          other.close();
+          await storage.close();
+        }
+      }),
+  );
+
   test(
     `compaction gives space back to the file system, writer ${writer}`,
     SLOW,

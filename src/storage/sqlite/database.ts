@@ -18,6 +18,8 @@ export type SqlValue = number | string | Uint8Array | null;
 export interface Statement {
   /** Runs to the end; returns the number of changed rows. */
   run(...parameters: SqlValue[]): number;
+  /** Runs to the end. @throws StorageError `STORAGE_CORRUPT` unless exactly one row changes, `row`. */
+  runOne(row: string, ...parameters: SqlValue[]): void;
   /** The first row, or undefined. */
   first(...parameters: SqlValue[]): SqlValue[] | undefined;
   /** All rows. */
@@ -63,12 +65,22 @@ export function openDatabase(path: string | URL, options: OpenDatabaseOptions = 
 
 function wrapStatement(statement: StatementSync): Statement {
   statement.setReturnArrays(true);
+  const run = (...parameters: SqlValue[]): number =>
+    statement.run(...bindable(parameters)).changes as number;
   return {
-    run: (...parameters) => statement.run(...bindable(parameters)).changes as number,
+    run,
+    runOne: (row, ...parameters) => {
+      if (run(...parameters) !== 1) throw missingRowError(row);
+    },
     first: (...parameters) =>
       statement.get(...bindable(parameters)) as unknown as SqlValue[] | undefined,
     all: (...parameters) => statement.all(...bindable(parameters)) as unknown as SqlValue[][],
   };
+}
+
+/** The error for a row that should be there to be changed, named like `The row of …`. */
+export function missingRowError(row: string): StorageError {
+  return new StorageError("STORAGE_CORRUPT", `${row} is gone; ${CORRUPT_ADVICE}`);
 }
 
 /** Empty, of a buffer that is not: Node 22 binds an empty view of an empty buffer as NULL. */

@@ -35,7 +35,7 @@ import { scanWal, type WalScan } from "./wal.ts";
 export const DATABASE_FILE = "raft.db";
 
 /** How long our connection waits for a reader's lock, in milliseconds: only tools take any. */
-const BUSY_TIMEOUT_MS = 1000;
+export const BUSY_TIMEOUT_MS = 1000;
 
 /** Creates the directory when it is missing. @throws StorageError when it cannot be used. */
 export function prepareDirectory(directory: string): void {
@@ -109,25 +109,22 @@ export function openDatabaseFile(
   });
 }
 
-/**
- * Opens another connection to a database that {@linkcode openDatabaseFile} has opened, for the
- * thread that writes. `pagesMax` limits its size; 0 does not.
- */
-export function openWriterDatabase(path: string, pagesMax: number): Database {
-  const database = openDatabase(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
-  try {
-    configure(database);
-    limitSize(database, pagesMax);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
 /** Has every write of this connection beyond so many pages fail; 0 means no limit. */
 export function limitSize(database: Database, pagesMax: number): void {
-  if (pagesMax > 0) database.prepare(`PRAGMA max_page_count = ${pagesMax}`).all();
+  for (const sql of sizeSettings(pagesMax)) database.prepare(sql).all();
+}
+
+function sizeSettings(pagesMax: number): string[] {
+  return pagesMax > 0 ? [`PRAGMA max_page_count = ${pagesMax}`] : [];
+}
+
+/**
+ * What sets up another connection to a database that {@linkcode openDatabaseFile} has opened, for
+ * the thread that writes: SQL, of which the first gives the mode for {@linkcode checkJournalMode}.
+ * `pagesMax` limits the size; 0 does not.
+ */
+export function connectionSettings(pagesMax: number): string[] {
+  return [JOURNAL_MODE_SQL, ...SETTINGS, ...sizeSettings(pagesMax)];
 }
 
 /** Scans the write-ahead log of the database at `path`. @throws StorageError `STORAGE_CORRUPT` */
@@ -242,24 +239,32 @@ function checkOwner(
   }
 }
 
-function configure(database: Database): void {
-  const pragma = (text: string): void => void database.prepare(`PRAGMA ${text}`).all();
-  const mode = database.prepare("PRAGMA journal_mode = WAL").first()?.[0];
-  if (mode !== "wal") {
-    throw new StorageError(
-      "STORAGE_IO",
-      `SQLite uses journal mode ${String(mode)} instead of wal: the file system of the directory ` +
-        "lacks shared memory or locks, use a local one",
-    );
-  }
-  pragma("synchronous = FULL");
-  pragma("fullfsync = 1");
-  pragma("checkpoint_fullfsync = 1");
+const JOURNAL_MODE_SQL = "PRAGMA journal_mode = WAL";
+
+const SETTINGS: readonly string[] = [
+  "PRAGMA synchronous = FULL",
+  "PRAGMA fullfsync = 1",
+  "PRAGMA checkpoint_fullfsync = 1",
   // We run checkpoints ourselves, as SQLite ignores the failure of an automatic one.
-  pragma("wal_autocheckpoint = 0");
-  pragma("journal_size_limit = 67108864");
-  pragma("temp_store = MEMORY");
-  pragma("cache_size = -8192");
+  "PRAGMA wal_autocheckpoint = 0",
+  "PRAGMA journal_size_limit = 67108864",
+  "PRAGMA temp_store = MEMORY",
+  "PRAGMA cache_size = -8192",
+];
+
+function configure(database: Database): void {
+  checkJournalMode(database.prepare(JOURNAL_MODE_SQL).first()?.[0]);
+  for (const sql of SETTINGS) database.prepare(sql).all();
+}
+
+/** @throws StorageError unless a connection said that it is in the mode that was asked for. */
+export function checkJournalMode(mode: unknown): void {
+  if (mode === "wal") return;
+  throw new StorageError(
+    "STORAGE_IO",
+    `SQLite uses journal mode ${String(mode)} instead of wal: the file system of the directory ` +
+      "lacks shared memory or locks, use a local one",
+  );
 }
 
 /** Creates or migrates the tables; takes and so tests the right to write in any case. */

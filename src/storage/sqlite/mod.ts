@@ -25,6 +25,7 @@ export {
   verifyStorage,
 } from "./verify.ts";
 export type { WalScan } from "./wal.ts";
+export { WORKER_FILE } from "./worker_writer.ts";
 export type { SaveRegionOperation } from "./writer.ts";
 export type { SyncTimes } from "./sync_time.ts";
 export {

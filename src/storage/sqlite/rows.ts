@@ -34,11 +34,6 @@ export function entryTypeNumber(type: EntryType): number {
   return TYPE_NUMBERS[type];
 }
 
-/** The type that a number on disk stands for, which must be one of ours. */
-export function entryTypeOf(number: number): EntryType {
-  return ENTRY_TYPES[number];
-}
-
 /** The checksum of a log row. */
 export function entryChecksum(
   regionId: number,

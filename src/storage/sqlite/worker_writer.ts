@@ -6,59 +6,62 @@
  */
 
 import { Worker } from "node:worker_threads";
-import { StorageError, type StorageErrorCode } from "../errors.ts";
-import { encodeBatch } from "./batch_codec.ts";
-import type { DatabaseSpace, LogWriter, WriteOperation } from "./writer.ts";
+import { StorageError } from "../errors.ts";
+import { toStorageError } from "./database.ts";
+import { BUSY_TIMEOUT_MS, checkJournalMode, connectionSettings } from "./files.ts";
+import { StatementBatch } from "./statement_batch.ts";
+import { Transaction } from "./transaction.ts";
+import {
+  WORKER_ROLE,
+  type WorkerFailure,
+  type WorkerOptions,
+  type WorkerReply,
+  type WorkerRequest,
+} from "./worker.ts";
+import {
+  CHECKPOINT_SQL,
+  type DatabaseSpace,
+  type LogWriter,
+  SPACE_SQL,
+  type WriteOperation,
+} from "./writer.ts";
 
-/** What the thread is started with. */
-export interface WorkerOptions {
-  /** The path of the database. */
-  readonly path: string;
-  /** Most pages of the database; 0 for no limit. */
-  readonly databasePagesMax: number;
-}
-
-/** A batch to commit, or what else to do. */
-export type WorkerRequest = ArrayBuffer | "checkpoint" | "space" | "close";
-
-/** What the thread could not do. */
-export interface WorkerFailure {
-  readonly code: StorageErrorCode;
-  readonly message: string;
-  /** The driver's message, and its result code. */
-  readonly cause: string | undefined;
-  readonly errcode: number | undefined;
-}
-
-/** The buffer of a committed batch, or another answer. */
-export type WorkerReply =
-  | ArrayBuffer
-  | "done"
-  | DatabaseSpace
-  | { readonly failure: WorkerFailure };
-
-/** A buffer beyond this size is not kept for the next batch. */
-const KEPT_BUFFER_BYTES_MAX = 1024 * 1024;
-
-const WORKER_FILE = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
+/**
+ * The file of the thread that writes to a slow disk. It imports nothing but the runtime's own modules,
+ * and is all of the program that Deno must be allowed to read (`--allow-read`) for it.
+ */
+export const WORKER_FILE: URL = new URL(
+  import.meta.url.endsWith(".ts") ? "worker.ts" : "worker.js",
+  import.meta.url,
+);
 
 interface PendingRequest {
   readonly resolve: (reply: WorkerReply) => void;
   readonly reject: (error: StorageError) => void;
 }
 
+/** What a thread writes to. */
+export interface WorkerDatabase {
+  /** The path of the database, which is open already. */
+  readonly path: string;
+  /** Most pages of the database; 0 for no limit. */
+  readonly databasePagesMax: number;
+}
+
 /** Writes in a thread of its own. One call at a time. */
 export class WorkerWriter implements LogWriter {
   readonly #worker: Worker;
   readonly #path: string;
+  readonly #batch = new StatementBatch();
+  readonly #transaction = new Transaction(this.#batch);
   #pending: PendingRequest | undefined = undefined;
-  #buffer: ArrayBuffer | undefined = undefined;
   /** Why the thread is gone, if it is. */
   #failure: StorageError | undefined = undefined;
 
-  private constructor(options: WorkerOptions) {
-    this.#path = options.path;
-    this.#worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData: options });
+  private constructor(path: string) {
+    this.#path = path;
+    const workerData: WorkerOptions = { role: WORKER_ROLE, path, busyTimeoutMs: BUSY_TIMEOUT_MS };
+    this.#worker = new Worker(WORKER_FILE, { workerData });
     this.#worker.on("message", (reply: WorkerReply) => this.#receive(reply));
     this.#worker.on("error", (error: unknown) => this.#end(error));
     this.#worker.on("exit", (code: number) => this.#end(new Error(`exit code ${code}`)));
@@ -69,15 +72,17 @@ export class WorkerWriter implements LogWriter {
    *
    * @throws StorageError (by rejection) when either fails; nothing stays open.
    */
-  static async start(options: WorkerOptions): Promise<WorkerWriter> {
+  static async start({ path, databasePagesMax }: WorkerDatabase): Promise<WorkerWriter> {
     let writer: WorkerWriter;
     try {
-      writer = new WorkerWriter(options);
+      writer = new WorkerWriter(path);
     } catch (error) {
-      throw threadError(options.path, error);
+      throw threadError(path, error);
     }
     try {
       await new Promise<WorkerReply>((resolve, reject) => writer.#pending = { resolve, reject });
+      const [[[mode]]] = await writer.#rows(connectionSettings(databasePagesMax));
+      checkJournalMode(mode);
       return writer;
     } catch (error) {
       await writer.#terminate();
@@ -86,18 +91,18 @@ export class WorkerWriter implements LogWriter {
   }
 
   async commit(operations: readonly WriteOperation[]): Promise<void> {
-    const buffer = encodeBatch(operations, this.#buffer);
-    this.#buffer = undefined;
-    const returned = await this.#request(buffer, [buffer]) as ArrayBuffer;
-    if (returned.byteLength <= KEPT_BUFFER_BYTES_MAX) this.#buffer = returned;
+    this.#transaction.run(operations);
+    const buffer = this.#batch.take();
+    this.#batch.reuse(await this.#request(buffer, [buffer]) as ArrayBuffer);
   }
 
   async checkpoint(): Promise<void> {
-    await this.#request("checkpoint");
+    await this.#rows([CHECKPOINT_SQL]);
   }
 
   async space(): Promise<DatabaseSpace> {
-    return await this.#request("space") as DatabaseSpace;
+    const [pages, freePages] = (await this.#rows(SPACE_SQL)).map(([[value]]) => value as number);
+    return { pages, freePages };
   }
 
   async close(): Promise<void> {
@@ -106,6 +111,10 @@ export class WorkerWriter implements LogWriter {
     } finally {
       await this.#terminate();
     }
+  }
+
+  async #rows(texts: readonly string[]): Promise<readonly (readonly unknown[][])[]> {
+    return await this.#request(texts) as readonly (readonly unknown[][])[];
   }
 
   #request(request: WorkerRequest, transfer: ArrayBuffer[] = []): Promise<WorkerReply> {
@@ -122,12 +131,14 @@ export class WorkerWriter implements LogWriter {
     this.#worker.unref();
     const pending = this.#pending;
     this.#pending = undefined;
-    if (typeof reply !== "object" || !("failure" in reply)) return pending?.resolve(reply);
-    const { code, message, cause, errcode } = reply.failure;
-    const driverError = cause === undefined ? undefined : Object.assign(new Error(cause), {
-      errcode,
-    });
-    pending?.reject(new StorageError(code, message, { cause: driverError }));
+    if (reply === "done" || !("failure" in reply)) return pending?.resolve(reply);
+    pending?.reject(this.#errorOf(reply.failure));
+  }
+
+  #errorOf({ message, code, errcode, rowsFound }: WorkerFailure): StorageError {
+    if (rowsFound !== undefined) return this.#batch.missingRow(rowsFound);
+    const error = Object.assign(new Error(message), { code, errcode });
+    return toStorageError(error, `write to ${this.#path}`);
   }
 
   #end(cause: unknown): void {

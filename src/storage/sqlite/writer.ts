@@ -8,16 +8,8 @@
 
 import type { PeerId, RaftLogEntry } from "../../raft/mod.ts";
 import type { RegionState } from "../region_state.ts";
-import { CORRUPT_ADVICE, type Database, type SqlValue, type Statement } from "./database.ts";
-import { StorageError } from "../errors.ts";
-import {
-  encodeRegion,
-  entryChecksum,
-  entryTypeNumber,
-  REGION_COLUMNS,
-  snapshotChecksum,
-} from "./rows.ts";
-import { KEY_SQL } from "./schema.ts";
+import type { Database, Statement } from "./database.ts";
+import { Transaction } from "./transaction.ts";
 
 /** Appends entries that follow the last row of the region. */
 export interface AppendOperation {
@@ -91,64 +83,31 @@ export interface LogWriter {
   close(): void | Promise<void>;
 }
 
-/** Entries written by one statement; measured, more gains nothing. */
-const BATCH_ROWS = 16;
-const ROW_SQL = `(${KEY_SQL}, ?, ?, ?, ?, ?)`;
-const ROW_PARAMETERS = 7;
+/** Moves the write-ahead log into the database, as far as nobody reads from it. */
+export const CHECKPOINT_SQL = "PRAGMA wal_checkpoint(PASSIVE)";
+
+/** The two numbers of {@linkcode DatabaseSpace}. */
+export const SPACE_SQL: readonly [pages: string, freePages: string] = [
+  "PRAGMA page_count",
+  "PRAGMA freelist_count",
+];
 
 /** Writes in the calling thread, through one connection that it closes in the end. */
 export class DirectWriter implements LogWriter {
   readonly #database: Database;
-  readonly #begin: Statement;
-  readonly #commit: Statement;
-  readonly #rollback: Statement;
+  readonly #transaction: Transaction;
   readonly #checkpoint: Statement;
-  readonly #pageCount: Statement;
-  readonly #freeCount: Statement;
-  readonly #insert: Statement;
-  readonly #insertBatch: Statement;
-  readonly #delete: Statement;
-  readonly #createRegion: Statement;
-  readonly #saveRegion: Statement;
-  readonly #saveSnapshot: Statement;
-  readonly #deleteSnapshot: Statement;
-  readonly #batch: SqlValue[] = new Array(BATCH_ROWS * ROW_PARAMETERS).fill(null);
+  readonly #space: readonly Statement[];
 
   constructor(database: Database) {
-    const insert = "INSERT INTO raft_log VALUES ";
-    const columns = REGION_COLUMNS.slice(1);
     this.#database = database;
-    this.#begin = database.prepare("BEGIN IMMEDIATE");
-    this.#commit = database.prepare("COMMIT");
-    this.#rollback = database.prepare("ROLLBACK");
-    this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(PASSIVE)");
-    this.#pageCount = database.prepare("PRAGMA page_count");
-    this.#freeCount = database.prepare("PRAGMA freelist_count");
-    this.#insert = database.prepare(insert + ROW_SQL);
-    this.#insertBatch = database.prepare(insert + Array(BATCH_ROWS).fill(ROW_SQL).join(", "));
-    this.#delete = database.prepare(
-      `DELETE FROM raft_log WHERE key BETWEEN ${KEY_SQL} AND ${KEY_SQL}`,
-    );
-    this.#createRegion = database.prepare(
-      `INSERT INTO raft_state (${REGION_COLUMNS.join(", ")}) ` +
-        `VALUES (${REGION_COLUMNS.map(() => "?").join(", ")})`,
-    );
-    this.#saveRegion = database.prepare(
-      `UPDATE raft_state SET ${columns.map((name) => `${name} = ?`).join(", ")} WHERE slot = ?`,
-    );
-    this.#saveSnapshot = database.prepare("REPLACE INTO raft_snapshot VALUES (?, ?, ?, ?)");
-    this.#deleteSnapshot = database.prepare("DELETE FROM raft_snapshot WHERE slot = ?");
+    this.#transaction = new Transaction(database);
+    this.#checkpoint = database.prepare(CHECKPOINT_SQL);
+    this.#space = SPACE_SQL.map((sql) => database.prepare(sql));
   }
 
   commit(operations: readonly WriteOperation[]): void {
-    this.#begin.run();
-    try {
-      for (const operation of operations) this.#perform(operation);
-      this.#commit.run();
-    } catch (error) {
-      this.#undo();
-      throw error;
-    }
+    this.#transaction.run(operations);
   }
 
   checkpoint(): void {
@@ -156,85 +115,11 @@ export class DirectWriter implements LogWriter {
   }
 
   space(): DatabaseSpace {
-    const pages = this.#pageCount.first()?.[0] as number;
-    return { pages, freePages: this.#freeCount.first()?.[0] as number };
+    const [pages, freePages] = this.#space.map((statement) => statement.first()?.[0] as number);
+    return { pages, freePages };
   }
 
   close(): void {
     this.#database.close();
-  }
-
-  #undo(): void {
-    try {
-      this.#rollback.run();
-    } catch {
-      // SQLite has rolled back by itself, as it does after most failures; the first error counts.
-    }
-  }
-
-  #perform(operation: WriteOperation): void {
-    switch (operation.kind) {
-      case "append":
-        return this.#append(operation);
-      case "delete": {
-        const { slot, low, high } = operation;
-        return void this.#delete.run(slot, low, slot, high);
-      }
-      case "create-region": {
-        const { slot, regionId, peerId, state } = operation;
-        return void this.#createRegion.run(...encodeRegion(slot, regionId, peerId, state));
-      }
-      case "save-region":
-        return this.#updateRegion(operation);
-      case "save-snapshot": {
-        const { slot, regionId, index, data } = operation;
-        if (data === undefined) return void this.#deleteSnapshot.run(slot);
-        const checksum = snapshotChecksum(regionId, index, data);
-        return void this.#saveSnapshot.run(slot, index, data, checksum);
-      }
-      case "vacuum":
-        // Each step of the statement frees a page: it must run to its end.
-        return void this.#database.prepare(`PRAGMA incremental_vacuum(${operation.pagesMax})`)
-          .all();
-    }
-  }
-
-  #updateRegion(operation: SaveRegionOperation): void {
-    const { slot, regionId, peerId, state } = operation;
-    const [, ...values] = encodeRegion(slot, regionId, peerId, state);
-    if (this.#saveRegion.run(...values, slot) !== 1) {
-      throw new StorageError(
-        "STORAGE_CORRUPT",
-        `The row of region ${regionId} in raft_state is gone; ${CORRUPT_ADVICE}`,
-      );
-    }
-  }
-
-  #append({ slot, regionId, entries }: AppendOperation): void {
-    let i = 0;
-    for (; i + BATCH_ROWS <= entries.length; i += BATCH_ROWS) {
-      for (let k = 0; k < BATCH_ROWS; k++) this.#bind(k, slot, regionId, entries[i + k]);
-      this.#insertBatch.run(...this.#batch);
-    }
-    for (; i < entries.length; i++) {
-      const { index, term, type, command, context } = entries[i];
-      const number = entryTypeNumber(type);
-      const checksum = entryChecksum(regionId, index, term, number, command, context);
-      this.#insert.run(slot, index, term, number, command, context ?? null, checksum);
-    }
-  }
-
-  #bind(row: number, slot: number, regionId: number, entry: RaftLogEntry): void {
-    const { index, term, type, command, context } = entry;
-    const number = entryTypeNumber(type);
-    const batch = this.#batch;
-    const at = row * ROW_PARAMETERS;
-    batch[at] = slot;
-    batch[at + 1] = index;
-    batch[at + 2] = term;
-    batch[at + 3] = number;
-    batch[at + 4] = command;
-    batch[at + 5] = context ?? null;
-    batch[at + 6] = entryChecksum(regionId, index, term, number, command, context);
   }
 }
