@@ -37,6 +37,7 @@ export function createCore(
     maxInflightBytes: Math.max(limits.inflightBytesMax, limits.appendBytesMax),
     preVote: options.preVote ?? true,
     checkQuorum: options.checkQuorum ?? true,
+    readOnly: options.readOnly ?? "safe",
     disableProposalForwarding: !(options.forwardProposals ?? true),
     stepDownOnRemoval: options.stepDownOnRemoval ?? false,
     logger: options.logger,

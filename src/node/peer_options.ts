@@ -4,13 +4,27 @@
  * @module
  */
 
-import type { Logger, LogStorage, PeerId } from "../raft/mod.ts";
+import type { Logger, LogStorage, PeerId, ReadOnlyMode } from "../raft/mod.ts";
 import type { PeerLimits } from "./limits.ts";
+import type { ResultCodec } from "./state_machine.ts";
 
 /** What a peer reads of its storage; a `RaftStorage` is one. */
 export interface PeerStorage extends LogStorage {
   /** The index whose application made the stored configuration. */
   confStateIndex(): number;
+}
+
+/** What a peer needs to serve client sessions. */
+export interface PeerSessionOptions {
+  /** The node's own part of the state machine, which holds the sessions. */
+  readonly nodeState: ReadonlyMap<string, Uint8Array>;
+  /** The state machine's, which decides what is kept of a result. */
+  readonly resultCodec: ResultCodec;
+  /**
+   * How often the leader lets the sessions' clock go on while there are any, in milliseconds. Default
+   * 10,000.
+   */
+  readonly clockMs?: number;
 }
 
 /** The options of a `Peer`. */
@@ -37,6 +51,12 @@ export interface PeerOptions {
   readonly preVote?: boolean;
   /** Default true. */
   readonly checkQuorum?: boolean;
+  /**
+   * How reads are confirmed. `lease-based` saves a round trip and is stale for up to two election
+   * timeouts when the leader is cut off or paused, or hands leadership over: see `RaftConfig`. Default
+   * `safe`.
+   */
+  readonly readOnly?: ReadOnlyMode;
   /** Forward proposals to the leader instead of rejecting them on other members. Default true. */
   readonly forwardProposals?: boolean;
   /** Propose again what was certainly lost. Default true. */
@@ -60,6 +80,11 @@ export interface PeerOptions {
    * voids changes that use an id again, and takes `change-members`. Default: none of that.
    */
   readonly nodeState?: ReadonlyMap<string, Uint8Array>;
+  /**
+   * Serves client sessions: `ProposalRequest.session`. The state machine must commit what
+   * `nodeStateOf(batch, results)` says. Default: sessions are refused.
+   */
+  readonly sessions?: PeerSessionOptions;
   /** How much may wait, and how batches are cut. */
   readonly limits?: PeerLimits;
   /** The node a peer lives on, or 0: only for hints and status. Default: nobody is known. */

@@ -16,6 +16,9 @@ import type { Attempt, RegionTruth } from "./region_truth.ts";
 import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
+/** How many of a thousand reads are of a member's own state, without a barrier. */
+const SERIALIZABLE_PER_MILLE = 100;
+
 /** One operation under way. */
 interface Call {
   readonly client: number;
@@ -26,6 +29,8 @@ interface Call {
   readonly floor: number;
   readonly attempt: Attempt | undefined;
   request: ClientProposal | ClientRead | undefined;
+  /** Whether the peer has answered: it does so once. */
+  isAnswered: boolean;
 }
 
 class ClientProposal extends ProposalRequest {
@@ -99,15 +104,19 @@ export class Clients {
   /** Takes a peer's answers. */
   answer(replica: Replica, effects: PeerEffects): void {
     for (const { proposal, index, result } of effects.applied) {
-      if (proposal instanceof ClientProposal) this.#written(proposal.call, index, result);
+      if (!(proposal instanceof ClientProposal)) continue;
+      answerOnce(proposal.call);
+      this.#written(proposal.call, index, result);
     }
     for (const { read, index } of effects.readable) {
-      if (read instanceof ClientRead) this.#readable(read.call, index, replica);
+      if (!(read instanceof ClientRead)) continue;
+      answerOnce(read.call);
+      this.#readable(read.call, index, replica);
     }
     for (const { request, error } of effects.rejected) {
-      if (request instanceof ClientProposal || request instanceof ClientRead) {
-        this.#rejected(request.call, error.mayHaveTakenEffect, error.code);
-      }
+      if (!(request instanceof ClientProposal || request instanceof ClientRead)) continue;
+      answerOnce(request.call);
+      this.#rejected(request.call, error.mayHaveTakenEffect, error.code);
     }
   }
 
@@ -124,7 +133,11 @@ export class Clients {
     if (hosts.length === 0) return this.#think(client, again);
     const host = this.#choose(hosts);
     const operation = again ?? workload.next(chance, client);
-    const deadline = host.nowMs + chance.between(20, world.environment.requestTimeoutMs);
+    if (operation.kind === "read" && host.isAwake && chance.hits(SERIALIZABLE_PER_MILLE)) {
+      this.#readSerializably(host, operation);
+      return this.#think(client, undefined);
+    }
+    const deadline = host.clock.nowMs + chance.between(20, world.environment.requestTimeoutMs);
     const command = operation.kind === "write" ? workload.encode(operation.input) : undefined;
     const call: Call = {
       client,
@@ -134,17 +147,29 @@ export class Clients {
       floor: truth.commitIndex,
       attempt: command === undefined ? undefined : truth.propose(command),
       request: undefined,
+      isAnswered: false,
     };
     this.#open.add(call);
-    if (command === undefined) {
+    if (call.attempt === undefined) {
       const read = call.request = new ClientRead(deadline, call);
       this.#noteEarlyRead(host);
       host.push(regionId, { type: "reads", reads: [read] });
     } else {
-      const proposal = call.request = new ClientProposal(command, deadline, call);
+      const proposal = call.request = new ClientProposal(call.attempt.command, deadline, call);
       host.push(regionId, { type: "proposals", proposals: [proposal] });
     }
     if (chance.hits(30)) this.#cancelLater(call);
+  }
+
+  /** A read of a member's own state: not the newest, but one that was committed. */
+  #readSerializably(host: Host, { input }: Operation): void {
+    const { workload, truth, world, regionId } = this.#parts;
+    const { state } = host.replicas.get(regionId)!;
+    const index = state.lastApplied();
+    if (index > 0) truth.checkDigest(index, state.digest());
+    world.coverage.add("serializable reads answered");
+    if (index < truth.commitIndex) world.coverage.add("serializable reads of an old state");
+    workload.read(state.machine, input);
   }
 
   /** Any node, or one that believes to lead, as clients keep to the leader they know. */
@@ -190,20 +215,23 @@ export class Clients {
 
   #readable(call: Call, index: number, replica: Replica): void {
     const { workload, world } = this.#parts;
-    if (index < call.floor || Math.max(replica.machine.lastApplied(), 1) < index) {
+    if (index < call.floor || Math.max(replica.state.lastApplied(), 1) < index) {
       violated(
         "linearizability",
         `a read on ${replica.name} is served at index ${index} and state ` +
-          `${replica.machine.lastApplied()}, while ${call.floor} was committed when it was asked for`,
+          `${replica.state.lastApplied()}, while ${call.floor} was committed when it was asked for`,
       );
     }
     world.coverage.add("reads answered");
-    this.#return(call, workload.read(replica.machine, call.operation.input));
+    if (replica.peer!.state !== "leader") world.coverage.add("reads answered by followers");
+    if (world.environment.readOnly !== "safe") world.coverage.add("reads answered by lease");
+    this.#return(call, workload.read(replica.state.machine, call.operation.input));
   }
 
   #rejected(call: Call, mayHaveTakenEffect: boolean, code: string): void {
     const { world, truth } = this.#parts;
     if (code === "OVERLOADED") world.coverage.add("requests refused by limits");
+    if (code === "TIMED_OUT") world.coverage.add("deadlines that passed");
     if (code === "DROPPED") world.coverage.add("proposals certainly lost");
     if (mayHaveTakenEffect) return this.#lose(call);
     if (!this.#open.delete(call)) return;
@@ -214,7 +242,7 @@ export class Clients {
   #return(call: Call, output: unknown): void {
     // It was given up when its process ended, or the clients did; the answer is true all the same.
     if (!this.#open.delete(call)) return;
-    this.#note(output);
+    this.#note(call.operation.input, output);
     const { client, calledAt, operation } = call;
     const { input } = operation;
     this.#record({ client, call: calledAt, return: this.#moment++, input, output }, undefined);
@@ -240,9 +268,16 @@ export class Clients {
     this.#recorded.push({ operation, attempt });
   }
 
-  #note(output: unknown): void {
+  #note(input: unknown, output: unknown): void {
+    const { compare } = input as { compare?: readonly unknown[] };
+    if (compare === undefined || compare.length === 0) return;
     const { succeeded } = output as { succeeded?: unknown };
-    if (succeeded === true) this.#parts.world.coverage.add("conditions that held");
-    if (succeeded === false) this.#parts.world.coverage.add("conditions that failed");
+    const { coverage } = this.#parts.world;
+    coverage.add(succeeded === true ? "conditions that held" : "conditions that failed");
   }
+}
+
+function answerOnce(call: Call): void {
+  if (call.isAnswered) violated("exactly-once", `a request of client ${call.client} has two answers`);
+  call.isAnswered = true;
 }

@@ -12,7 +12,9 @@ import { Clients } from "./clients.ts";
 import { Host, type HostHandler } from "./host.ts";
 import { LogImage } from "./log_image.ts";
 import type { SimStateMachine, Workload } from "./machine.ts";
+import { settleOperatorRequests } from "./member_requests.ts";
 import { Network, type NetworkHandler, type Packet } from "./network.ts";
+import { messagesOf } from "./outbox.ts";
 import { RegionTruth } from "./region_truth.ts";
 import { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
@@ -118,7 +120,7 @@ export class Cluster implements HostHandler, NetworkHandler {
   }
 
   deliver(packet: Packet): void {
-    this.hosts.get(packet.to)?.receive(packet.regionId, packet.messages);
+    this.hosts.get(packet.to)?.receive(packet.regionId, messagesOf(packet));
   }
 
   unreachable(from: number, to: number): void {
@@ -140,6 +142,7 @@ export class Cluster implements HostHandler, NetworkHandler {
 
   answer(_host: Host, replica: Replica, effects: PeerEffects): void {
     this.region(replica.regionId).clients.answer(replica, effects);
+    settleOperatorRequests(effects, this.world.coverage);
   }
 
   ended(host: Host): void {

@@ -69,7 +69,7 @@ function propose(cluster: Cluster, region: SimRegion, command: Uint8Array): Atte
     ? members[world.steps % members.length]
     : members.find((member) => member.peer!.state === "leader") ?? members[0];
   const attempt = region.truth.propose(command);
-  const proposals = [new ProposalRequest(command, Infinity)];
+  const proposals = [new ProposalRequest(attempt.command, Infinity)];
   cluster.hostOf(replica).push(region.regionId, { type: "proposals", proposals });
   return attempt;
 }
@@ -100,7 +100,7 @@ function unrest(cluster: Cluster, region: SimRegion): string | undefined {
 }
 
 function difference(leader: Replica, replica: Replica): string | undefined {
-  const { peer, durable, machine } = replica;
+  const { peer, durable, state } = replica;
   if (peer!.leader !== leader.peerId) return `${replica.name} follows ${peer!.leader}`;
   const lastIndex = leader.durable.lastIndex;
   if (durable.lastIndex !== lastIndex || leader.written.lastIndex !== lastIndex) {
@@ -109,11 +109,11 @@ function difference(leader: Replica, replica: Replica): string | undefined {
   if (durable.termAt(lastIndex) !== leader.durable.termAt(lastIndex)) {
     return `${replica.name} ends in another entry than ${leader.name}`;
   }
-  if (peer!.commitIndex !== lastIndex || machine.lastApplied() !== lastIndex) {
+  if (peer!.commitIndex !== lastIndex || state.lastApplied() !== lastIndex) {
     return `${replica.name} has committed ${peer!.commitIndex} and applied ` +
-      `${machine.lastApplied()} of ${lastIndex}`;
+      `${state.lastApplied()} of ${lastIndex}`;
   }
-  if (machine.digest() !== leader.machine.digest()) return `${replica.name} has another state`;
+  if (state.digest() !== leader.state.digest()) return `${replica.name} has another state`;
   return undefined;
 }
 

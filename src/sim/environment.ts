@@ -7,6 +7,7 @@
  */
 
 import type { PeerLimits } from "../node/mod.ts";
+import type { ReadOnlyMode } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
 
 /** The kinds of faults and disturbances, in the order of their weights. */
@@ -132,6 +133,12 @@ export interface Environment {
   readonly repeatDropped: boolean;
   /** Whether a leader that is removed steps down. */
   readonly stepDownOnRemoval: boolean;
+  /** How reads are confirmed. Where the leader's lease does it, the world keeps what leases need. */
+  readonly readOnly: ReadOnlyMode;
+  /** Whether the peers record members and used ids, and members change by way of requests. */
+  readonly recordsMembers: boolean;
+  /** Whether messages travel as bytes, or as they are. */
+  readonly encodesMessages: boolean;
   /** Whether snapshots are made when they are sent, as `Node` does, or come from the storage. */
   readonly streamsSnapshots: boolean;
   /** The limits of the replicas. */
@@ -185,6 +192,32 @@ const STALLING_WEIGHTS: Partial<Readonly<Record<FaultKind, number>>> = {
   "loss-burst": 2,
 };
 
+/**
+ * A leader's lease is worth something only where clocks run alike and a leader that lives is heard:
+ * it ends by itself up to two election timeouts after the last contact, and followers vote for another
+ * one after a single timeout, or at once when leadership is transferred (thesis §6.4.1). These kinds
+ * break none of that.
+ */
+const LEASE_KINDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "cut-snapshots",
+  "write-failure",
+  "disk-full",
+  "bit-flip",
+  "wipe",
+  "crash",
+  "crash-leader",
+  "crash-in-turn",
+  "crash-all",
+  "rolling-restart",
+  "slow-machine",
+  "compact",
+  "add-learner",
+  "promote",
+  "demote",
+  "remove",
+  "replace",
+]);
+
 const SMALL_LIMITS: PeerLimits = {
   pendingProposalsMax: 2,
   proposalEntriesMax: 2,
@@ -207,6 +240,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
   const checkQuorum = chance.hits(750);
   const mayChangeMembers = preVote || checkQuorum;
   const stalling = chance.hits(150);
+  const leases = checkQuorum && chance.hits(150);
   const weights = faults.weights ?? (stalling ? STALLING_WEIGHTS : undefined);
   const drawn: Environment = {
     tickUs: 10_000,
@@ -217,6 +251,9 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     forwardProposals: chance.hits(800),
     repeatDropped: chance.hits(700),
     stepDownOnRemoval: chance.hits(500),
+    readOnly: "safe",
+    recordsMembers: chance.hits(750),
+    encodesMessages: chance.hits(350),
     streamsSnapshots: chance.hits(600),
     limits: chance.hits(300) ? SMALL_LIMITS : {},
     delayMinUs,
@@ -241,6 +278,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
       return weights === undefined ? drawn : weights[kind] ?? 0;
     }),
   };
+  if (leases) return withLeases(drawn);
   if (!stalling) return drawn;
   const { intervalUs = 25_000 } = faults;
   return {
@@ -250,5 +288,20 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     diskMaxUs: drawn.diskMinUs + 3_000,
     thinkMaxUs: 3_000,
     faultIntervalUs: intervalUs,
+  };
+}
+
+/** The same world with reads by lease, and without what would break them. */
+function withLeases(drawn: Environment): Environment {
+  const { tickUs, delayMinUs, diskMinUs } = drawn;
+  return {
+    ...drawn,
+    readOnly: "lease-based",
+    lossPerMille: 0,
+    delayMaxUs: Math.min(drawn.delayMaxUs, delayMinUs + tickUs / 2),
+    diskMaxUs: Math.min(drawn.diskMaxUs, diskMinUs + tickUs),
+    faultWeights: drawn.faultWeights.map((weight, position) =>
+      LEASE_KINDS.has(FAULT_KINDS[position]) ? weight : 0
+    ),
   };
 }

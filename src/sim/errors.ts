@@ -28,6 +28,8 @@ export type Invariant =
   | "one-configuration-change"
   /** Quorums of consecutive configurations overlap (thesis §4.3). */
   | "overlapping-quorums"
+  /** The id of a member that was removed is never used again. */
+  | "unique-peers"
   /** Equal applied index, equal state. */
   | "equal-state"
   /** A command is applied once; one that was reported without effect is never applied. */

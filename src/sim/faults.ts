@@ -64,7 +64,7 @@ export class Faults {
     this.#cluster.network.calmDown();
     for (const host of this.#cluster.hosts.values()) {
       host.crashPoint = undefined;
-      host.setClockRate(1);
+      host.clock.rate = 1;
       host.disk.repair();
       if (!host.isLost) host.start();
     }
@@ -243,11 +243,11 @@ export class Faults {
         host.slowMachines(chance.between(50_000, 500_000));
         return true;
       case "clock-skew":
-        host.setClockRate(chance.between(5, 20) / 10);
+        host.clock.rate = chance.between(5, 20) / 10;
         return true;
       case "clock-jump":
         world.coverage.add("clock jumps");
-        host.jumpClock(chance.between(100, 5_000));
+        host.clock.jump(chance.between(100, 5_000));
         return true;
       default:
         return false;

@@ -12,8 +12,10 @@ import type { Chance } from "./chance.ts";
 import { describeTurn } from "./describe.ts";
 import { Disk } from "./disk.ts";
 import { violated } from "./errors.ts";
+import { HostClock } from "./host_clock.ts";
 import { inspect, type Replicas } from "./inspection.ts";
 import type { Packet } from "./network.ts";
+import { encodePacket, packetsOf } from "./outbox.ts";
 import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
@@ -50,6 +52,7 @@ interface Applying {
 export class Host {
   readonly id: number;
   readonly disk: Disk;
+  readonly clock: HostClock;
   readonly replicas = new Map<number, Replica>();
   /** Whether the process runs. */
   isUp = false;
@@ -69,22 +72,14 @@ export class Host {
   #pausedUntil = 0;
   #machineSlowUntil = 0;
   #backlog: (() => void)[] = [];
-  #clockRate = 1;
-  #clockBase = 0;
-  #clockMs: number;
 
   constructor(id: number, world: World, chance: Chance, handler: HostHandler) {
     this.id = id;
     this.#world = world;
     this.#chance = chance;
     this.#handler = handler;
-    this.#clockMs = chance.below(100_000);
+    this.clock = new HostClock(world, chance.below(100_000));
     this.disk = new Disk(world, chance, (error) => this.#diskFailed(error));
-  }
-
-  /** Its monotonic clock, in milliseconds. */
-  get nowMs(): number {
-    return this.#clockMs + (this.#world.now - this.#clockBase) * this.#clockRate / 1000;
   }
 
   /** Whether its process runs and is not paused. */
@@ -137,18 +132,6 @@ export class Host {
   /** Its state machines finish nothing for a while. */
   slowMachines(durationUs: number): void {
     this.#machineSlowUntil = this.#world.now + durationUs;
-  }
-
-  /** Lets the clock run at another speed. */
-  setClockRate(rate: number): void {
-    this.#clockMs = this.nowMs;
-    this.#clockBase = this.#world.now;
-    this.#clockRate = rate;
-  }
-
-  /** Lets the clock jump forward. */
-  jumpClock(ms: number): void {
-    this.#clockMs += ms;
   }
 
   /** Something happened for a peer. */
@@ -207,7 +190,7 @@ export class Host {
     const peer = replica.peer!;
     let effects: PeerEffects;
     try {
-      effects = peer.handle(events, this.nowMs);
+      effects = peer.handle(events, this.clock.nowMs);
     } catch (error) {
       violated("no-exception", `peer ${replica.name} threw ${error}`, error);
     }
@@ -247,22 +230,10 @@ export class Host {
 
   #send(replica: Replica, messages: readonly Message[]): void {
     const { regionId } = replica;
-    const { batched } = this.#world.environment;
-    const packets = new Map<number, Message[]>();
-    for (const message of messages) {
-      const to = this.#handler.nodeOf(regionId, message.to);
-      if (to === 0) continue;
-      const packet = packets.get(to);
-      if (packet !== undefined && batched && message.type !== "snapshot") {
-        packet.push(message);
-      } else if (batched && message.type !== "snapshot") {
-        packets.set(to, [message]);
-      } else {
-        this.#handler.send({ from: this.id, to, regionId, messages: [message] });
-      }
-    }
-    for (const [to, packet] of packets) {
-      this.#handler.send({ from: this.id, to, regionId, messages: packet });
+    const { batched, encodesMessages } = this.#world.environment;
+    const nodeOf = (peerId: number): number => this.#handler.nodeOf(regionId, peerId);
+    for (const packet of packetsOf({ from: this.id, regionId }, messages, nodeOf, batched)) {
+      this.#handler.send(encodesMessages ? encodePacket(packet) : packet);
     }
   }
 
@@ -300,7 +271,8 @@ export class Host {
           this.#finishApplying(replica);
           replica.restore(write.snapshot);
         }
-        this.push(regionId, { type: "appended", id });
+        const nodeState = write.snapshot && replica.state.nodeState;
+        this.push(regionId, { type: "appended", id, nodeState });
       },
     });
   }
@@ -329,7 +301,7 @@ export class Host {
 
   /** The state machine finishes the batch that is under way, if any. */
   #finishApplying(replica: Replica): void {
-    const { regionId, machine, truth } = replica;
+    const { regionId, state, truth } = replica;
     const applying = this.#applying.get(regionId);
     if (applying === undefined || applying.isDone) return;
     applying.isDone = true;
@@ -337,8 +309,8 @@ export class Host {
     if (batch.lastApplied > replica.durable.lastIndex) {
       violated("durability", `${replica.name} applies ${batch.lastApplied} before it is durable`);
     }
-    const results = machine.apply(batch);
-    truth.checkState(batch, results, machine.digest());
+    const results = state.apply(batch);
+    truth.checkState(batch, results, state.digest());
     this.push(regionId, { type: "applied", results });
     if (this.#chance.hits(this.#world.environment.checkpointPerMille)) {
       const checkpoint = replica.checkpoint();
@@ -359,7 +331,7 @@ export class Host {
         }
         if (this.incarnation !== incarnation) return;
         const { tickUs } = this.#world.environment;
-        this.#scheduleTick(Math.max(1, Math.round(tickUs / this.#clockRate)));
+        this.#scheduleTick(Math.max(1, Math.round(tickUs / this.clock.rate)));
       });
     });
   }

@@ -244,7 +244,7 @@ function checkQuorum(replica: Replica, index: number, replicas: Replicas): void 
 function inspectApply(replica: Replica, work: ApplyWork): void {
   const { coverage } = replica.world;
   if (work.type === "batch") {
-    return replica.truth.checkBatch(work.batch, Math.max(replica.machine.lastApplied(), 1));
+    return replica.truth.checkBatch(work.batch, Math.max(replica.state.lastApplied(), 1));
   }
   const before = replica.confState;
   replica.confState = work.confState;

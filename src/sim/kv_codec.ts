@@ -1,63 +1,91 @@
 /**
- * The commands of the simulator's key-value store as bytes: 20 of them, little-endian. Byte 0: key.
- * Byte 1: the field compared, 0 for none. Byte 2: the operator. Bytes 3 and 4: the two actions. From
- * byte 8 on, in words of 32 bits: the operand, and the value of each put.
+ * The commands of the simulator's key-value store as bytes: the numbers of comparisons, of operations
+ * of the one branch and of the other, a byte each; then each comparison (key, field, operator,
+ * operand) and each operation (kind, key, end, value or revision), the last of four as 32 bits,
+ * little-endian, the others a byte each.
  *
  * @module
  */
 
-import type { KvAction, KvCompare, KvField, KvInput } from "./kv_model.ts";
+import type { KvCompare, KvField, KvInput, KvOperation } from "./kv_model.ts";
 
-const COMMAND_BYTES = 20;
+const HEADER_BYTES = 3;
+const ITEM_BYTES = 7;
 const FIELDS: readonly KvField[] = ["value", "version", "create", "modify"];
 const OPERATORS: readonly KvCompare["operator"][] = ["=", "!=", "<", ">"];
-const ACTIONS: readonly KvAction["type"][] = ["get", "put", "delete"];
+const TYPES: readonly KvOperation["type"][] = ["put", "delete", "range"];
 
-/** Encodes an operation: key from 0 to 255, numbers from 0 to 2^32-1. */
+/** Encodes a transaction: keys and counts from 0 to 255, other numbers from 0 to 2^32-1. */
 export function encodeKvInput(input: KvInput): Uint8Array {
-  const bytes = new Uint8Array(COMMAND_BYTES);
-  const { compare } = input;
-  bytes[0] = input.key;
-  bytes[3] = ACTIONS.indexOf(input.then.type);
-  bytes[4] = ACTIONS.indexOf(input.else.type);
-  if (compare !== undefined) {
-    bytes[1] = FIELDS.indexOf(compare.field) + 1;
-    bytes[2] = OPERATORS.indexOf(compare.operator);
-    write32(bytes, 8, compare.operand);
+  const { compare, then, else: otherwise } = input;
+  const items = compare.length + then.length + otherwise.length;
+  const bytes = new Uint8Array(HEADER_BYTES + items * ITEM_BYTES);
+  bytes[0] = compare.length;
+  bytes[1] = then.length;
+  bytes[2] = otherwise.length;
+  let position = HEADER_BYTES;
+  const write = (a: number, b: number, c: number, number: number): void => {
+    bytes[position] = a;
+    bytes[position + 1] = b;
+    bytes[position + 2] = c;
+    write32(bytes, position + 3, number);
+    position += ITEM_BYTES;
+  };
+  for (const { key, field, operator, operand } of compare) {
+    write(key, FIELDS.indexOf(field), OPERATORS.indexOf(operator), operand);
   }
-  if (input.then.type === "put") write32(bytes, 12, input.then.value);
-  if (input.else.type === "put") write32(bytes, 16, input.else.value);
+  for (const operation of [...then, ...otherwise]) {
+    const type = TYPES.indexOf(operation.type);
+    if (operation.type === "put") write(type, operation.key, 0, operation.value);
+    else if (operation.type === "delete") write(type, operation.key, operation.end, 0);
+    else write(type, operation.key, operation.end, operation.revision);
+  }
   return bytes;
 }
 
-/** Decodes an operation. */
+/** Decodes a transaction. */
 export function decodeKvInput(bytes: Uint8Array): KvInput {
-  const compare = bytes[1] === 0 ? undefined : {
-    field: FIELDS[bytes[1] - 1],
-    operator: OPERATORS[bytes[2]],
-    operand: read32(bytes, 8),
+  let position = HEADER_BYTES;
+  const read = <Item>(count: number, item: (position: number) => Item): Item[] => {
+    const items: Item[] = [];
+    for (; items.length < count; position += ITEM_BYTES) items.push(item(position));
+    return items;
   };
   return {
-    key: bytes[0],
-    compare,
-    then: action(bytes[3], read32(bytes, 12)),
-    else: action(bytes[4], read32(bytes, 16)),
+    compare: read(bytes[0], (at) => readCompare(bytes, at)),
+    then: read(bytes[1], (at) => readOperation(bytes, at)),
+    else: read(bytes[2], (at) => readOperation(bytes, at)),
   };
 }
 
-function action(code: number, value: number): KvAction {
-  const type = ACTIONS[code];
-  return type === "put" ? { type, value } : { type };
+function readCompare(bytes: Uint8Array, position: number): KvCompare {
+  return {
+    key: bytes[position],
+    field: FIELDS[bytes[position + 1]],
+    operator: OPERATORS[bytes[position + 2]],
+    operand: read32(bytes, position + 3),
+  };
 }
 
-function write32(bytes: Uint8Array, offset: number, value: number): void {
+function readOperation(bytes: Uint8Array, position: number): KvOperation {
+  const type = TYPES[bytes[position]];
+  const key = bytes[position + 1];
+  const end = bytes[position + 2];
+  const number = read32(bytes, position + 3);
+  if (type === "put") return { type, key, value: number };
+  return type === "delete" ? { type, key, end } : { type, key, end, revision: number };
+}
+
+/** Writes 32 bits, little-endian. */
+export function write32(bytes: Uint8Array, offset: number, value: number): void {
   bytes[offset] = value;
   bytes[offset + 1] = value >>> 8;
   bytes[offset + 2] = value >>> 16;
   bytes[offset + 3] = value >>> 24;
 }
 
-function read32(bytes: Uint8Array, offset: number): number {
+/** Reads 32 bits, little-endian. */
+export function read32(bytes: Uint8Array, offset: number): number {
   return (bytes[offset] | (bytes[offset + 1] << 8) | (bytes[offset + 2] << 16) |
     (bytes[offset + 3] << 24)) >>> 0;
 }

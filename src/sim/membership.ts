@@ -3,6 +3,9 @@
  * so that the group can stay alive: what is lost for good stays a minority. Whatever is asked for may
  * be lost, refused or overtaken; nothing here waits.
  *
+ * Where members are recorded, most changes are requests as those of `Node`; all others, and those that
+ * `Node` does not know (demotions, explicit joint configurations), go to the core as they are.
+ *
  * @module
  */
 
@@ -14,12 +17,16 @@ import type {
   ConfState,
   PeerId,
 } from "../raft/mod.ts";
+import type { MemberChange } from "../node/mod.ts";
 import type { Chance } from "./chance.ts";
 import type { Cluster, SimRegion } from "./cluster.ts";
+import { OperatorRequest } from "./member_requests.ts";
 import type { Replica } from "./replica.ts";
 
 const VOTERS_MAX = 6;
 const LEARNERS_MAX = 2;
+const REQUESTS_PER_MILLE = 700;
+const REQUEST_TIMEOUT_MS = 400;
 const TRANSITIONS: readonly ConfChangeTransition[] = ["auto", "joint-implicit", "joint-explicit"];
 
 /** The kinds of changes. */
@@ -36,8 +43,68 @@ export class Membership {
   /** Asks for a change of this kind, if there is one that makes sense. */
   change(region: SimRegion, kind: MembershipChange, chance: Chance): void {
     const confState = region.truth.configuration;
+    if (this.#reusesId(region, kind, chance)) return;
     const steps = this.#steps(region, confState, kind, chance);
-    if (steps !== undefined) this.#propose(region, steps, chance);
+    if (steps === undefined) return;
+    const wish = this.#takesRequests && chance.hits(REQUESTS_PER_MILLE)
+      ? this.#wish(region, confState, kind, steps)
+      : undefined;
+    if (wish === undefined) this.#propose(region, steps, chance);
+    else this.#request(region, wish);
+  }
+
+  /** Requests need peers that record members, and know who is alive. */
+  get #takesRequests(): boolean {
+    const { recordsMembers, streamsSnapshots } = this.#cluster.world.environment;
+    return recordsMembers && streamsSnapshots;
+  }
+
+  /** Offers the id of a member that was removed, in vain. */
+  #reusesId(region: SimRegion, kind: MembershipChange, chance: Chance): boolean {
+    const { world } = this.#cluster;
+    const { removed, configuration } = region.truth;
+    if (!world.environment.recordsMembers || kind !== "add-learner" || removed.length === 0) {
+      return false;
+    }
+    if (configuration.votersOutgoing.length > 0 || !chance.hits(250)) return false;
+    world.coverage.add("used peer ids offered again");
+    const peerId = chance.pick(removed);
+    if (chance.hits(300)) {
+      const nodeId = this.#cluster.nodeOf(region.regionId, peerId);
+      this.#request(region, { kind: "add-learner", member: { peerId, nodeId } });
+    } else {
+      this.#propose(region, [{ type: chance.pick(["add-node", "add-learner"]), peerId }], chance);
+    }
+    return true;
+  }
+
+  /** What a request says that comes to these steps, or to the first of them; undefined: there is none. */
+  #wish(
+    region: SimRegion,
+    { voters, learners }: ConfState,
+    kind: MembershipChange,
+    steps: readonly ConfChangeSingle[],
+  ): MemberChange | undefined {
+    const [{ peerId }] = steps;
+    const nodeId = this.#cluster.nodeOf(region.regionId, peerId);
+    switch (kind) {
+      case "add-learner":
+        return { kind, member: { peerId, nodeId } };
+      case "promote":
+        return { kind, peerId };
+      case "remove":
+        return { kind, peerId, force: false };
+      case "demote":
+        return undefined;
+      case "replace": {
+        const removed = steps[steps.length - 1].peerId;
+        const [promoted] = learners;
+        if (promoted === undefined) return { kind: "add-learner", member: { peerId, nodeId } };
+        return voters.includes(removed)
+          ? { kind: "swap", removed, promoted }
+          : { kind: "remove", peerId: removed, force: true };
+      }
+    }
   }
 
   /**
@@ -53,15 +120,23 @@ export class Membership {
       }
       return;
     }
-    const lost = this.#lost(region, configuration);
-    if (lost.length === 0) return;
-    const fresh = this.#fresh(region);
-    const steps: ConfChangeSingle[] = [{ type: "remove-node", peerId: lost[0] }];
-    if (configuration.voters.includes(lost[0])) {
-      steps.unshift({ type: "add-node", peerId: fresh.peerId });
+    const [lost] = this.#lost(region, configuration);
+    if (lost !== undefined) this.#replace(region, lost, chance);
+  }
+
+  #replace(region: SimRegion, lost: PeerId, chance: Chance): void {
+    const { configuration } = region.truth;
+    const steps: ConfChangeSingle[] = [{ type: "remove-node", peerId: lost }];
+    if (configuration.voters.includes(lost)) {
+      steps.unshift({ type: "add-node", peerId: this.#fresh(region).peerId });
     }
     this.#cluster.world.coverage.add("replacements of lost voters asked for");
-    this.#propose(region, steps, chance);
+    const living = { ...configuration, learners: this.#living(region, configuration.learners) };
+    const wish = this.#takesRequests
+      ? this.#wish(region, living, "replace", steps)
+      : undefined;
+    if (wish === undefined) this.#propose(region, steps, chance);
+    else this.#request(region, wish);
   }
 
   /** Whether a node's disk may be lost without endangering the group. */
@@ -141,6 +216,19 @@ export class Membership {
     );
   }
 
+  #request(region: SimRegion, change: MemberChange): void {
+    const leader = this.#cluster.leaderOf(region);
+    if (leader === undefined) return;
+    const { world } = this.#cluster;
+    const host = this.#cluster.hostOf(leader);
+    world.coverage.add("requests to change members");
+    if (world.trace.verbose) world.line(`operator asks ${leader.name}: ${JSON.stringify(change)}`);
+    const nodeOf = (peerId: PeerId): number => this.#cluster.nodeOf(region.regionId, peerId);
+    const deadline = host.clock.nowMs + REQUEST_TIMEOUT_MS;
+    const request = new OperatorRequest(change, region.truth, nodeOf, deadline);
+    host.push(region.regionId, { type: "change-members", request });
+  }
+
   #ask(region: SimRegion, change: ConfChange | ConfChangeV2): void {
     const leader = this.#cluster.leaderOf(region);
     if (leader === undefined) return;
@@ -154,9 +242,15 @@ export class Membership {
 
   /** Members whose disk is lost, voters first. */
   #lost(region: SimRegion, { voters, learners }: ConfState): PeerId[] {
-    return [...voters, ...learners].filter((id) => {
+    const members = [...voters, ...learners];
+    const living = this.#living(region, members);
+    return members.filter((id) => !living.includes(id));
+  }
+
+  #living(region: SimRegion, members: readonly PeerId[]): PeerId[] {
+    return members.filter((id) => {
       const replica = region.replicas.get(id);
-      return replica === undefined || this.#cluster.hostOf(replica).isDamaged;
+      return replica !== undefined && !this.#cluster.hostOf(replica).isDamaged;
     });
   }
 
@@ -165,7 +259,7 @@ export class Membership {
     const { voters, learners } = region.truth.configuration;
     for (const replica of region.replicas.values()) {
       const { peerId, durable } = replica;
-      if (this.#cluster.hostOf(replica).isDamaged) continue;
+      if (this.#cluster.hostOf(replica).isDamaged || region.truth.isRemoved(peerId)) continue;
       if (durable.lastIndex > 0 || voters.includes(peerId) || learners.includes(peerId)) continue;
       return replica;
     }

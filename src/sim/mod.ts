@@ -22,7 +22,17 @@ export { type Invariant, InvariantViolation } from "./errors.ts";
 export type { StruckFault } from "./faults.ts";
 export { historyFromJson, type HistoryOperation, historyToJson } from "./history.ts";
 export { KvMachine } from "./kv_machine.ts";
-export * from "./kv_model.ts";
+export {
+  KV_HISTORY_REVISIONS,
+  type KvCompare,
+  type KvField,
+  type KvInput,
+  KvModel,
+  type KvOperation,
+  type KvOutput,
+  type KvPair,
+  type KvState,
+} from "./kv_model.ts";
 export { KvWorkload, type KvWorkloadOptions } from "./kv_workload.ts";
 export {
   checkLinearizability,

@@ -16,6 +16,8 @@ export interface Packet {
   readonly to: number;
   readonly regionId: number;
   readonly messages: readonly Message[];
+  /** The same as bytes, when they travel as such. */
+  readonly frame?: Uint8Array;
 }
 
 /** What the network tells the nodes. */
@@ -39,8 +41,11 @@ interface Link {
   lastArrival: number;
 }
 
+/** A snapshot under way. */
 interface SnapshotStream {
-  cut: boolean;
+  readonly packet: Packet;
+  /** Whether it has arrived or was cut. */
+  ended: boolean;
 }
 
 const ARCHIVE_PACKETS = 256;
@@ -99,6 +104,10 @@ export class Network {
       this.link(from, to).connection++;
       this.#handler.unreachable(from, to);
     }
+    for (const stream of [...this.#streams]) {
+      const { from, to } = stream.packet;
+      if ((from === a && to === b) || (from === b && to === a)) this.#cut(stream);
+    }
   }
 
   /** Delivers packets of the past again. */
@@ -113,7 +122,7 @@ export class Network {
 
   /** Cuts all snapshots that are under way. */
   cutSnapshots(): void {
-    for (const stream of this.#streams) stream.cut = true;
+    for (const stream of [...this.#streams]) this.#cut(stream);
   }
 
   /** From now on nothing is lost, duplicated or cut. */
@@ -161,22 +170,40 @@ export class Network {
     return true;
   }
 
+  /** A snapshot takes its time, and is cut at any moment of it. */
   #stream(packet: Packet, link: Link): void {
     const { coverage, environment } = this.#world;
     coverage.add("snapshots sent");
-    const stream: SnapshotStream = { cut: !this.#calm && this.#chance.hits(100) };
-    const { connection } = link;
+    const stream: SnapshotStream = { packet, ended: false };
     this.#streams.add(stream);
-    const duration = environment.delayMaxUs * this.#chance.between(1, 12) * link.delayFactor;
-    this.#world.schedule(duration, () => {
-      this.#streams.delete(stream);
-      const ok = !stream.cut && link.cuts === 0 && link.connection === connection;
-      if (!ok) coverage.add("snapshots cut");
-      const arrives = ok && (this.#calm || !this.#chance.hits(50));
-      if (arrives && this.#chance.hits(500)) this.#handler.deliver(packet);
-      else if (arrives) this.#world.schedule(500, () => this.#handler.deliver(packet));
-      this.#handler.snapshotSent(packet, ok);
-      if (ok) this.#archive[this.#archived++ % ARCHIVE_PACKETS] = packet;
+    const durationUs = environment.delayMaxUs * this.#chance.between(1, 12) * link.delayFactor;
+    if (!this.#calm && this.#chance.hits(100)) {
+      this.#world.schedule(this.#chance.below(durationUs), () => this.#cut(stream));
+    }
+    this.#world.schedule(durationUs, () => {
+      if (stream.ended) return;
+      if (link.cuts > 0) this.#cut(stream);
+      else this.#streamed(stream);
     });
+  }
+
+  #streamed(stream: SnapshotStream): void {
+    const { packet } = stream;
+    stream.ended = true;
+    this.#streams.delete(stream);
+    // The last bytes may be lost after all, and the end be known before or after the arrival.
+    const arrives = this.#calm || !this.#chance.hits(50);
+    if (arrives && this.#chance.hits(500)) this.#handler.deliver(packet);
+    else if (arrives) this.#world.schedule(500, () => this.#handler.deliver(packet));
+    this.#handler.snapshotSent(packet, true);
+    this.#archive[this.#archived++ % ARCHIVE_PACKETS] = packet;
+  }
+
+  #cut(stream: SnapshotStream): void {
+    if (stream.ended) return;
+    stream.ended = true;
+    this.#streams.delete(stream);
+    this.#world.coverage.add("snapshots cut");
+    this.#handler.snapshotSent(stream.packet, false);
   }
 }

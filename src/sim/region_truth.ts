@@ -9,8 +9,9 @@
 import type { ConfState, PeerId, RaftLogEntry } from "../raft/mod.ts";
 import type { ApplyBatch } from "../node/mod.ts";
 import { violated } from "./errors.ts";
+import { markCommand, markOf } from "./replicated_state.ts";
 import { everyQuorumOverlaps, sameConfState } from "./quorums.ts";
-import { hashBytes, mix } from "./trace.ts";
+import { hashBytes, hashText, mix } from "./trace.ts";
 
 /** One entry that was written somewhere. Another entry of the same index has another term. */
 export interface KnownEntry {
@@ -23,14 +24,13 @@ export interface KnownEntry {
 
 /** A command that a client proposed, and what became of it. */
 export interface Attempt {
+  /** The command as it is proposed: marked, so that no other is equal. */
+  readonly command: Uint8Array;
   /** The index it is committed at; 0 while it is not. */
   committedIndex: number;
   /** Whether the caller was told that it will never take effect. */
   withoutEffect: boolean;
 }
-
-/** Told when an entry is committed. */
-export type CommitSink = (entry: RaftLogEntry) => void;
 
 /** The whole truth about a region. */
 export class RegionTruth {
@@ -43,8 +43,9 @@ export class RegionTruth {
   readonly #configurations = new Map<number, ConfState>();
   readonly #digests: (number | undefined)[] = [];
   readonly #results: (number | undefined)[] = [];
-  /** Attempts by their very bytes, which nobody copies. */
-  readonly #attempts = new Map<Uint8Array, Attempt>();
+  /** Attempts by the number that marks their commands. */
+  readonly #attempts: Attempt[] = [];
+  readonly #removed = new Set<PeerId>();
   #lastConfiguration = 0;
   #commitIndex: number;
 
@@ -69,10 +70,27 @@ export class RegionTruth {
     return this.#lastConfiguration;
   }
 
+  /** Whether the entry committed at `index` changes the configuration. */
+  changesConfiguration(index: number): boolean {
+    const entry = this.#committed[index]?.entry;
+    return entry !== undefined && entry.type !== "normal";
+  }
+
+  /** Whether an id belonged to a member that was removed. */
+  isRemoved(peerId: PeerId): boolean {
+    return this.#removed.has(peerId);
+  }
+
+  /** Ids of members that were removed, in the order of their removal. */
+  get removed(): readonly PeerId[] {
+    return [...this.#removed];
+  }
+
   /** Notes a command that a client proposes. */
   propose(command: Uint8Array): Attempt {
-    const attempt = { committedIndex: 0, withoutEffect: false };
-    this.#attempts.set(command, attempt);
+    const marked = markCommand(command, this.#attempts.length);
+    const attempt = { command: marked, committedIndex: 0, withoutEffect: false };
+    this.#attempts.push(attempt);
     return attempt;
   }
 
@@ -239,10 +257,23 @@ export class RegionTruth {
             `by ${confState.voters}|${confState.votersOutgoing} at index ${index}`,
         );
       }
+      this.#checkIds(this.configuration, confState, index);
       this.#lastConfiguration = index;
     }
     this.#configurations.set(index, confState);
     return true;
+  }
+
+  /** An id of a member that was removed is never a member's again. */
+  #checkIds(before: ConfState, after: ConfState, index: number): void {
+    const members = new Set([...after.voters, ...after.learners, ...after.learnersNext]);
+    for (const id of members) {
+      if (!this.#removed.has(id)) continue;
+      violated("unique-peers", `peer ${id} was removed, and is a member again at index ${index}`);
+    }
+    for (const id of [...before.voters, ...before.learners, ...before.votersOutgoing]) {
+      if (!members.has(id)) this.#removed.add(id);
+    }
   }
 
   #find(index: number, term: number): KnownEntry | undefined {
@@ -250,9 +281,11 @@ export class RegionTruth {
   }
 
   #checkAttempt(entry: RaftLogEntry): void {
-    if (entry.type !== "normal") return;
-    const attempt = this.#attempts.get(entry.command);
-    if (attempt === undefined) return;
+    if (entry.type !== "normal" || entry.command.length === 0) return;
+    const attempt = this.#attempts[markOf(entry.command)];
+    if (attempt === undefined) {
+      violated("state-machine-safety", `a command nobody proposed is committed at ${entry.index}`);
+    }
     if (attempt.committedIndex !== 0 || attempt.withoutEffect) {
       const before = attempt.withoutEffect
         ? "was reported without effect"
@@ -274,14 +307,6 @@ function hashValue(value: unknown): number {
   let hash = 7;
   for (const key in value) {
     hash = mix(hash, hashValue((value as Record<string, unknown>)[key]));
-  }
-  return hash;
-}
-
-function hashText(text: string): number {
-  let hash = 5;
-  for (let position = 0; position < text.length; position++) {
-    hash = mix(hash, text.charCodeAt(position));
   }
   return hash;
 }

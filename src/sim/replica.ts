@@ -14,8 +14,10 @@ import {
   SnapshotTemporarilyUnavailableError,
 } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
+import { violated } from "./errors.ts";
 import type { LogImage } from "./log_image.ts";
 import type { SimStateMachine } from "./machine.ts";
+import { ReplicatedState } from "./replicated_state.ts";
 import type { RegionTruth } from "./region_truth.ts";
 import type { World } from "./world.ts";
 
@@ -52,7 +54,8 @@ export class Replica {
   written: LogImage;
   /** The peer, while its node runs. */
   peer: Peer | undefined;
-  machine: SimStateMachine;
+  /** What is replicated, as far as it is applied. */
+  state: ReplicatedState;
   /** The configuration that the peer's core uses, as far as it was told. */
   confState: ConfState;
   /** The same before the turn that is being inspected. */
@@ -83,7 +86,7 @@ export class Replica {
     this.confState = this.confBefore = parts.image.confState;
     this.#createMachine = parts.createMachine;
     this.#nodeOf = parts.nodeOf;
-    this.machine = this.#createMachine();
+    this.state = new ReplicatedState(this.#createMachine());
   }
 
   /** A short name for traces. */
@@ -101,10 +104,10 @@ export class Replica {
     if (!this.#isIntact()) return false;
     this.written = this.durable.clone();
     this.confState = this.confBefore = this.written.confState;
-    this.machine = this.#recoverMachine();
+    this.state = this.#recoverState();
     const storage = this.#storage();
     const view = { ...storage, regionId: this.regionId };
-    const lastApplied = recoverLastApplied(view, this.machine);
+    const lastApplied = recoverLastApplied(view, this.state);
     const { environment, coverage } = this.world;
     const { commitIndex, currentTerm } = this.durable.hardState;
     if (commitIndex > lastApplied) coverage.add("entries applied again after a restart");
@@ -113,7 +116,8 @@ export class Replica {
     }
     this.wasLeading = false;
     this.seenTerm = currentTerm;
-    this.seenCommit = this.seenApplied = lastApplied;
+    this.seenCommit = Math.max(commitIndex, lastApplied);
+    this.seenApplied = lastApplied;
     this.peer = new Peer({
       id: this.peerId,
       nodeId: this.nodeId,
@@ -126,6 +130,7 @@ export class Replica {
       heartbeatTick: environment.heartbeatTick,
       preVote: environment.preVote,
       checkQuorum: environment.checkQuorum,
+      readOnly: environment.readOnly,
       forwardProposals: environment.forwardProposals,
       repeatDropped: environment.repeatDropped,
       limits: environment.limits,
@@ -133,13 +138,15 @@ export class Replica {
       installsSnapshots: true,
       streamsSnapshots: environment.streamsSnapshots,
       stepDownOnRemoval: environment.stepDownOnRemoval,
+      nodeState: environment.recordsMembers ? this.state.nodeState : undefined,
     });
+    this.#checkStart();
     return true;
   }
 
   /** The state machine as it is now survives a crash from now on. */
   checkpoint(): Checkpoint {
-    return { index: this.machine.lastApplied(), bytes: this.machine.save() };
+    return { index: this.state.lastApplied(), bytes: this.state.save() };
   }
 
   /** A checkpoint is durable. */
@@ -166,14 +173,28 @@ export class Replica {
 
   /** A snapshot of the state machine as it is now, as `Node` streams it; undefined when there is none. */
   snapshotNow(): Snapshot | undefined {
-    const metadata = this.peer!.snapshotMetadata(this.machine.lastApplied());
-    return metadata && { metadata, data: this.machine.save() };
+    const metadata = this.peer!.snapshotMetadata(this.state.lastApplied());
+    return metadata && { metadata, data: this.state.save() };
   }
 
   /** Restores the state machine from a snapshot that is durable in the log. */
   restore(snapshot: Snapshot): void {
-    this.machine.load(snapshot.data, snapshot.metadata.index);
-    this.truth.checkDigest(snapshot.metadata.index, this.machine.digest());
+    this.state.load(snapshot.data, snapshot.metadata.index);
+    this.truth.checkDigest(snapshot.metadata.index, this.state.digest());
+  }
+
+  /** Term, vote and commit index survive a restart. */
+  #checkStart(): void {
+    const { currentTerm } = this.durable.hardState;
+    const { term, commitIndex, lastApplied } = this.peer!;
+    if (term === currentTerm && commitIndex >= this.seenCommit && lastApplied === this.seenApplied) {
+      return;
+    }
+    violated(
+      "monotonicity",
+      `${this.name} had term ${currentTerm}, commit ${this.seenCommit} and applied ` +
+        `${this.seenApplied} on disk, and starts with ${term}, ${commitIndex}, ${lastApplied}`,
+    );
   }
 
   #isIntact(): boolean {
@@ -181,17 +202,17 @@ export class Replica {
     return durable.isIntact && durable.entries.every((entry) => truth.isIntact(entry));
   }
 
-  #recoverMachine(): SimStateMachine {
-    const machine = this.#createMachine();
+  #recoverState(): ReplicatedState {
+    const state = new ReplicatedState(this.#createMachine());
     if (this.#checkpoint !== undefined) {
-      machine.load(this.#checkpoint.bytes, this.#checkpoint.index);
+      state.load(this.#checkpoint.bytes, this.#checkpoint.index);
     }
     const { snapshot } = this.durable;
-    if (snapshot !== undefined && machine.lastApplied() < snapshot.metadata.index) {
-      machine.load(snapshot.data, snapshot.metadata.index);
+    if (snapshot !== undefined && state.lastApplied() < snapshot.metadata.index) {
+      state.load(snapshot.data, snapshot.metadata.index);
       this.world.coverage.add("machines restored from the stored snapshot");
     }
-    return machine;
+    return state;
   }
 
   #storage(): PeerStorage {
@@ -209,12 +230,12 @@ export class Replica {
 
   /** The state machine's own state, when the configuration at its index is known. */
   #snapshot(image: LogImage): Snapshot {
-    const index = this.machine.lastApplied();
+    const index = this.state.lastApplied();
     if (index < Math.max(image.confStateIndex, image.truncatedIndex)) {
       this.world.coverage.add("snapshots temporarily unavailable");
       throw new SnapshotTemporarilyUnavailableError();
     }
     const metadata = { index, term: image.term(index), confState: image.confState };
-    return { metadata, data: this.machine.save() };
+    return { metadata, data: this.state.save() };
   }
 }

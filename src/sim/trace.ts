@@ -48,6 +48,15 @@ export function hashBytes(bytes: Uint8Array, seed = 0x811c_9dc5): number {
   return hash;
 }
 
+/** A 32-bit hash of a text. */
+export function hashText(text: string): number {
+  let hash = 5;
+  for (let position = 0; position < text.length; position++) {
+    hash = mix(hash, text.charCodeAt(position));
+  }
+  return hash;
+}
+
 /** Mixes a number into a 32-bit hash. */
 export function mix(hash: number, value: number): number {
   const mixed = Math.imul((hash ^ value) | 0, 0x9e37_79b1);

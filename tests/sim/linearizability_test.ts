@@ -5,8 +5,9 @@ import {
   historyFromJson,
   type HistoryOperation,
   historyToJson,
-  KV_MODEL,
   type KvInput,
+  KvModel,
+  type KvOperation,
   type KvOutput,
 } from "../../src/sim/mod.ts";
 import { Random } from "../../src/node/mod.ts";
@@ -100,7 +101,8 @@ function manyOperations(
   clients: number,
 ): HistoryOperation<KvInput, KvOutput>[] {
   const random = new Random(5);
-  const states = new Map<number, ReturnType<typeof KV_MODEL.initial>>();
+  const model = new KvModel();
+  let state = model.initial();
   const open = new Map<number, { call: number; input: KvInput; output: KvOutput | undefined }>();
   const done: HistoryOperation<KvInput, KvOutput>[] = [];
   let moment = 0;
@@ -109,14 +111,14 @@ function manyOperations(
     const under = open.get(client);
     if (under === undefined) {
       const key = random.below(10);
-      const isGet = random.below(2) === 0;
-      const action = isGet ? { type: "get" as const } : { type: "put" as const, value: ++moment };
-      const input = { key, compare: undefined, then: action, else: action };
+      const operation: KvOperation = random.below(2) === 0
+        ? { type: "range", key, end: key + 1, revision: 0 }
+        : { type: "put", key, value: ++moment };
+      const input = { compare: [], then: [operation], else: [] };
       open.set(client, { call: ++moment, input, output: undefined });
     } else if (under.output === undefined) {
-      const state = states.get(under.input.key) ?? KV_MODEL.initial();
-      const next = KV_MODEL.step(state, under.input);
-      states.set(under.input.key, next.state);
+      const next = model.step(state, under.input);
+      state = next.state;
       under.output = next.output;
       moment++;
     } else {
@@ -128,18 +130,19 @@ function manyOperations(
 }
 
 test("a thousand operations on ten keys are checked without giving up", () => {
-  const found = checkLinearizability(manyOperations(1000, 16), KV_MODEL);
+  const found = checkLinearizability(manyOperations(1000, 16), new KvModel());
   assert.equal(found.verdict, "linearizable");
 });
 
 test("one wrong answer among a thousand is found", () => {
   const operations = manyOperations(1000, 16);
   const position = operations.findIndex(({ input, output }, at) =>
-    at > 500 && input.then.type === "get" && output!.value !== 0
+    at > 500 && input.then[0].type === "range" && output!.results[0].length > 0
   );
-  const wrong = operations[position];
-  operations[position] = { ...wrong, output: { ...wrong.output!, value: 1 } };
-  assert.equal(checkLinearizability(operations, KV_MODEL).verdict, "not linearizable");
+  const { output, ...wrong } = operations[position];
+  const results = [[{ ...output!.results[0][0], value: 1 }]];
+  operations[position] = { ...wrong, output: { ...output!, results } };
+  assert.equal(checkLinearizability(operations, new KvModel()).verdict, "not linearizable");
 });
 
 test("a history survives its way through JSON", () => {

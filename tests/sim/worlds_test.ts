@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  Coverage,
+  type Environment,
+  type RareEvent,
+  simulate,
+  type SimulationOptions,
+} from "../../src/sim/mod.ts";
+
+const SEEDS = 40;
+
+/** Runs seeds in a world, and returns what was broken and how often the rare events happened. */
+function runs(
+  environment: Partial<Environment>,
+  faults: SimulationOptions["faults"] = {},
+): { broken: Set<string>; count: (event: RareEvent) => number } {
+  const coverage = new Coverage();
+  const broken = new Set<string>();
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const result = simulate({ seed, environment, faults });
+    if (result.violation !== undefined) broken.add(result.violation.invariant);
+    coverage.addAll(result.coverage);
+  }
+  return { broken, count: (event) => coverage.get(event) };
+}
+
+const LEASES: Partial<Environment> = {
+  readOnly: "lease-based",
+  checkQuorum: true,
+  delayMinUs: 200,
+  delayMaxUs: 3_000,
+  diskMinUs: 100,
+  diskMaxUs: 3_000,
+};
+
+test("reads by lease are linearizable as long as leaders that live are heard", () => {
+  const weights = { "crash": 1, "crash-leader": 1, "crash-in-turn": 1, "compact": 1 };
+  const { broken, count } = runs(LEASES, { weights, lossPerMille: 0 });
+  assert.deepEqual([...broken], []);
+  assert.ok(count("reads answered by lease") > 100);
+  assert.ok(count("elections") > SEEDS);
+});
+
+test("reads by lease are stale when leaders are cut off, and that is found", () => {
+  const { broken } = runs(LEASES, { weights: { "isolate-leader": 1 } });
+  assert.deepEqual([...broken], ["linearizability"]);
+});
+
+test("members change by requests, and used ids never come back", () => {
+  const environment = { recordsMembers: true, streamsSnapshots: true, checkQuorum: true };
+  const weights = { "add-learner": 4, "promote": 2, "remove": 2, "replace": 2, "demote": 1 };
+  const { broken, count } = runs(environment, { weights, intervalUs: 20_000 });
+  assert.deepEqual([...broken], []);
+  assert.ok(count("requests to change members carried out") > SEEDS);
+  assert.ok(count("requests to change members refused") > SEEDS);
+  assert.ok(count("used peer ids offered again") > SEEDS / 4);
+});
+
+test("a run that sends bytes sees what one that hands over objects sees", () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const asObjects = simulate({ seed, environment: { encodesMessages: false } });
+    const asBytes = simulate({ seed, environment: { encodesMessages: true } });
+    assert.equal(asBytes.violation, undefined);
+    assert.equal(asBytes.traceHash, asObjects.traceHash);
+    assert.deepEqual(asBytes.histories, asObjects.histories);
+  }
+});
