@@ -1,0 +1,145 @@
+/**
+ * The faults, each as what it does to the cluster and for how long. Most look for the leader, as that
+ * is where they hurt.
+ *
+ * @module
+ */
+
+import type { Chance } from "../../src/sim/mod.ts";
+import { ELECTION_TIMEOUT_MS, type TortureCluster } from "./cluster.ts";
+import type { PathFault } from "./network.ts";
+
+/** A fault about to happen. */
+export interface Fault {
+  /** For people. */
+  readonly text: string;
+  /** Nodes whose process it stops or ends; no two such faults meet on one node. */
+  readonly processes: readonly number[];
+  /** In milliseconds; 0 for what happens in a moment. */
+  readonly durationMs: number;
+  /** Begins it. Resolves with what ends it. */
+  begin(cluster: TortureCluster): (() => void) | Promise<() => void>;
+}
+
+/** The kinds of faults. */
+export const FAULT_KINDS = [
+  "partition",
+  "one-way partition",
+  "cut path",
+  "delay",
+  "stall",
+  "reset",
+  "pause",
+  "kill",
+  "kill all",
+] as const;
+
+/** A kind of fault. */
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+const NOTHING = (): void => {};
+
+/** Draws the facts of a fault of a kind. */
+export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureCluster): Fault {
+  const { ids, network, leader } = cluster;
+  const victim = leader !== 0 && chance.hits(600) ? leader : chance.pick(ids);
+  const others = ids.filter((id) => id !== victim);
+  const other = chance.pick(others);
+  const onNetwork = (text: string, durationMs: number, faults: PathFault[]): Fault => ({
+    text,
+    processes: [],
+    durationMs,
+    begin: ({ network }) => network.apply(faults),
+  });
+  switch (kind) {
+    case "partition": {
+      const paths = others.flatMap((id) => [held(victim, id), held(id, victim)]);
+      const fault = onNetwork(`node ${victim} is cut off`, chance.between(500, 4_000), paths);
+      return chance.hits(500) ? fault : resetAfter(fault, [victim, others]);
+    }
+    case "one-way partition": {
+      const inward = chance.hits(500);
+      const paths = others.map((id) => inward ? held(id, victim) : held(victim, id));
+      const text = `node ${victim} ${inward ? "hears nobody" : "is not heard"}`;
+      return onNetwork(text, chance.between(500, 4_000), paths);
+    }
+    case "cut path": {
+      const paths = [held(victim, other), held(other, victim)];
+      const text = `nodes ${victim} and ${other} do not reach each other`;
+      return onNetwork(text, chance.between(500, 4_000), paths);
+    }
+    case "delay": {
+      const delayMs = chance.skewed(5, 300);
+      const jitterMs = chance.skewed(0, 300);
+      const paths = network.paths().filter(([from, to]) => from === victim || to === victim)
+        .map(([from, to]): PathFault => ({ from, to, held: false, delayMs, jitterMs }));
+      const text = `what node ${victim} sends and gets takes ${delayMs} to ${
+        delayMs + jitterMs
+      } ms`;
+      return onNetwork(text, chance.between(500, 4_000), paths);
+    }
+    case "stall": {
+      const paths = [held(victim, other)];
+      return onNetwork(`the path ${victim} to ${other} stalls`, chance.between(100, 2_000), paths);
+    }
+    case "reset":
+      return {
+        text: `the connections of nodes ${victim} and ${other} are reset`,
+        processes: [],
+        durationMs: 0,
+        begin: ({ network }) => {
+          network.cut(victim, other);
+          return NOTHING;
+        },
+      };
+    case "pause":
+      return pause(victim, chance.between(ELECTION_TIMEOUT_MS, 3 * ELECTION_TIMEOUT_MS));
+    case "kill":
+      return kill([victim], chance.skewed(0, 3_000));
+    case "kill all":
+      return kill(ids, chance.skewed(0, 500));
+  }
+}
+
+function held(from: number, to: number): PathFault {
+  return { from, to, held: true, delayMs: 0, jitterMs: 0 };
+}
+
+/** What was under way when it heals is lost, with its connections. */
+function resetAfter(fault: Fault, [victim, others]: [number, readonly number[]]): Fault {
+  return {
+    ...fault,
+    text: `${fault.text}, with its connections`,
+    begin: async (cluster) => {
+      const end = await fault.begin(cluster);
+      return () => {
+        for (const id of others) cluster.network.cut(victim, id);
+        end();
+      };
+    },
+  };
+}
+
+function pause(id: number, durationMs: number): Fault {
+  return {
+    text: `node ${id} stands still`,
+    processes: [id],
+    durationMs,
+    begin: (cluster) => {
+      cluster.signal(id, "SIGSTOP");
+      return () => cluster.signal(id, "SIGCONT");
+    },
+  };
+}
+
+function kill(ids: readonly number[], durationMs: number): Fault {
+  return {
+    text: ids.length === 1 ? `node ${ids[0]} is killed` : `nodes ${ids.join(", ")} are killed`,
+    processes: ids,
+    durationMs,
+    begin: async (cluster) => {
+      await Promise.all(ids.map((id) => cluster.kill(id)));
+      return () => ids.forEach((id) => cluster.startNode(id));
+    },
+  };
+}

@@ -1,0 +1,99 @@
+/**
+ * Strikes the cluster with faults, many at a time, as a seed decides. Every kind comes up before one
+ * comes up again.
+ *
+ * @module
+ */
+
+import { Chance } from "../../src/sim/mod.ts";
+import type { TortureCluster } from "./cluster.ts";
+import { drawFault, type Fault, FAULT_KINDS, type FaultKind } from "./faults.ts";
+
+const GAP_MS_MIN = 200;
+const GAP_MS_MAX = 2_200;
+
+/** Chance is drawn in streams; clients have those from 0 on. */
+const STREAM = 1_000_000;
+
+/** Brings the faults. */
+export class Nemesis {
+  /** How many of each kind there were. */
+  readonly counts: Record<FaultKind, number>;
+  readonly #cluster: TortureCluster;
+  readonly #chance: Chance;
+  readonly #log: (text: string) => void;
+  readonly #busy = new Set<number>();
+  readonly #underWay = new Set<Promise<void>>();
+  #deck: FaultKind[] = [];
+
+  /** @param log gets every fault as a line. */
+  constructor(cluster: TortureCluster, seed: number, log: (text: string) => void) {
+    this.#cluster = cluster;
+    this.#chance = new Chance(seed, STREAM);
+    this.#log = log;
+    this.counts = Object.fromEntries(FAULT_KINDS.map((kind) => [kind, 0])) as Record<
+      FaultKind,
+      number
+    >;
+  }
+
+  /**
+   * Strikes for so long, or until something happened that should not have; all is healed when it
+   * resolves.
+   */
+  async run(durationMs: number): Promise<void> {
+    const over = AbortSignal.timeout(durationMs);
+    while (!over.aborted && this.#cluster.problems.length === 0) {
+      await pause(this.#chance.between(GAP_MS_MIN, GAP_MS_MAX), over);
+      if (!over.aborted) this.#strike(over);
+    }
+    await Promise.all(this.#underWay);
+  }
+
+  #strike(over: AbortSignal): void {
+    const kind = this.#draw();
+    const fault = drawFault(kind, this.#chance, this.#cluster);
+    if (fault.processes.some((id) => this.#busy.has(id))) {
+      this.#deck.push(kind);
+      return;
+    }
+    this.counts[kind]++;
+    const underWay: Promise<void> = this.#carryOut(fault, over)
+      .catch((error) => void this.#cluster.problems.push(`${fault.text}: ${error.stack}`))
+      .finally(() => this.#underWay.delete(underWay));
+    this.#underWay.add(underWay);
+  }
+
+  async #carryOut(fault: Fault, over: AbortSignal): Promise<void> {
+    for (const id of fault.processes) this.#busy.add(id);
+    try {
+      this.#log(`${fault.text}${fault.durationMs > 0 ? `, for ${fault.durationMs} ms` : ""}`);
+      const heal = await fault.begin(this.#cluster);
+      await pause(fault.durationMs, over);
+      heal();
+      if (fault.durationMs > 0) this.#log(`over: ${fault.text}`);
+    } finally {
+      for (const id of fault.processes) this.#busy.delete(id);
+    }
+  }
+
+  /** The next kind from a shuffled deck. */
+  #draw(): FaultKind {
+    if (this.#deck.length === 0) this.#deck = [...FAULT_KINDS];
+    return this.#deck.splice(this.#chance.below(this.#deck.length), 1)[0];
+  }
+}
+
+/** Waits, but not longer than until `signal`. */
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end);
+  });
+}
