@@ -136,6 +136,8 @@ export class StoppedError extends RequestError {
  * - `ALREADY_MEMBER`, `UNKNOWN_PEER`, `NOT_A_LEARNER`: the peer is not what the change needs it to be.
  * - `PEER_ID_USED`: the id belonged to a member that was removed.
  * - `NOT_CAUGHT_UP`: the learner is too far behind to vote; wait.
+ * - `OUTCOME_UNKNOWN`: the leader was asked, and its answer was lost; look at the members before you
+ *   ask again.
  * - `LAST_VOTER`: nobody would be left. `QUORUM_AT_RISK`: too few of those left are alive.
  */
 export type MembershipErrorCode =
@@ -147,14 +149,59 @@ export type MembershipErrorCode =
   | "NOT_A_LEARNER"
   | "PEER_ID_USED"
   | "NOT_CAUGHT_UP"
+  | "OUTCOME_UNKNOWN"
   | "LAST_VOTER"
   | "QUORUM_AT_RISK";
 
 /** The members were not changed; `code` says why. */
 export class MembershipError extends RequestError {
   /** Says why the members stay as they are. */
-  constructor(code: MembershipErrorCode, message: string, mayHaveTakenEffect: boolean) {
-    super(code, message, mayHaveTakenEffect);
+  constructor(
+    code: MembershipErrorCode,
+    message: string,
+    mayHaveTakenEffect: boolean,
+    options?: { cause?: unknown },
+  ) {
+    super(code, message, mayHaveTakenEffect, options);
+  }
+}
+
+/** What another node asked or answered is nothing that this version understands. */
+export class QuestionError extends RaftError {
+  /** Says what was found. */
+  constructor(message: string, options?: { cause?: unknown }) {
+    super("QUESTION", message, options);
+  }
+}
+
+/**
+ * Why a session did not serve:
+ *
+ * - `SESSION_EXPIRED`: there is no such session: it was not used for too long, gave way to others, was
+ *   closed, or never was. Whether an earlier attempt took effect is not known any more. Open another.
+ * - `SEQUENCE_PASSED`: the client had acknowledged this number or a higher one: an attempt that came late.
+ * - `SEQUENCE_AHEAD`: the number is too far above what the client has acknowledged; the command is not
+ *   applied.
+ * - `RESULT_FORGOTTEN`: the command took effect once, and its result was too large to be kept.
+ * - `SESSIONS_UNSUPPORTED`: the state machine has no `resultCodec`, and so no sessions.
+ */
+export type SessionErrorCode =
+  | "SESSION_EXPIRED"
+  | "SEQUENCE_PASSED"
+  | "SEQUENCE_AHEAD"
+  | "RESULT_FORGOTTEN"
+  | "SESSIONS_UNSUPPORTED";
+
+/** A request through a client session was refused: this attempt of it had no effect. */
+export class SessionError extends RequestError {
+  /** Says why; `mayHaveTakenEffect` is about earlier attempts of the same number. */
+  constructor(
+    code: SessionErrorCode,
+    message: string,
+    mayHaveTakenEffect: boolean,
+    options?: { cause?: unknown },
+  ) {
+    super(code, message, mayHaveTakenEffect, options);
   }
 }
 
@@ -222,13 +269,17 @@ export class EnvelopeError extends RaftError {
  * - `NOT_LEADING`: a forwarded proposal came to a member that does not lead.
  * - `STALE_PROPOSAL`: a forwarded proposal was repeated, or meant for another term.
  * - `SNAPSHOT_UNSUPPORTED`: a snapshot carries a state, which this host does not install.
+ * - `VOTER_WITHOUT_LOG`: this replica is a voter to the others and has no log. New members begin as
+ *   learners, so it has lost its data, with what it voted and acknowledged: it takes no part. Remove
+ *   it and add a new one.
  */
 export type MessageRejectionCode =
   | "TERM_MISSING"
   | "OWN_NAME"
   | "NOT_LEADING"
   | "STALE_PROPOSAL"
-  | "SNAPSHOT_UNSUPPORTED";
+  | "SNAPSHOT_UNSUPPORTED"
+  | "VOTER_WITHOUT_LOG";
 
 /** A message was refused by the node before it reached the core; it changed nothing. */
 export class MessageRejectedError extends RaftError {

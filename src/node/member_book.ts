@@ -21,6 +21,10 @@ export interface MemberRecord {
   readonly address?: string;
   /** Where its node listens for clients, when that is known. */
   readonly clientAddress?: string;
+  /** The leader makes this learner a voter as soon as it has caught up. */
+  readonly becomesVoter?: boolean;
+  /** The voter whose place this learner takes then, in the same step. */
+  readonly replaces?: PeerId;
 }
 
 /** What the context of a configuration change says. */
@@ -65,7 +69,7 @@ export class MemberBook {
       if (key.startsWith(REMOVED)) this.#removed.add(Number(key.slice(REMOVED.length)));
       if (!key.startsWith(MEMBER)) continue;
       const peerId = Number(key.slice(MEMBER.length));
-      const record = readRecord(peerId, parse(value));
+      const record = readMemberRecord(peerId, parse(value));
       if (record !== undefined) this.#members.set(peerId, record);
     }
   }
@@ -103,12 +107,7 @@ export class MemberBook {
 
 /** Encodes what goes with a change. */
 export function encodeChangeContext({ id, members }: ChangeContext): Uint8Array {
-  const list = members.map(({ peerId, nodeId, address, clientAddress }) => ({
-    peerId,
-    nodeId,
-    address,
-    clientAddress,
-  }));
+  const list = members.map(({ peerId, ...record }) => ({ peerId, ...recordFields(record) }));
   return encoder.encode(JSON.stringify({ version: CONTEXT_VERSION, id, members: list }));
 }
 
@@ -119,16 +118,23 @@ export function decodeChangeContext(context: Uint8Array | undefined): ChangeCont
   const { id, members } = value;
   if (!Array.isArray(id) || id.length !== 3 || !id.every(Number.isSafeInteger)) return undefined;
   if (!Array.isArray(members)) return undefined;
-  const records = members.map((record) => readRecord(record?.peerId, record));
+  const records = members.map((record) => readMemberRecord(record?.peerId, record));
   if (records.includes(undefined)) return undefined;
   return { id: [id[0], id[1], id[2]], members: records as MemberRecord[] };
 }
 
-function writeRecord({ nodeId, address, clientAddress }: MemberRecord): Uint8Array {
-  return encoder.encode(JSON.stringify({ nodeId, address, clientAddress }));
+function writeRecord(record: MemberRecord): Uint8Array {
+  return encoder.encode(JSON.stringify(recordFields(record)));
 }
 
-function readRecord(
+/** The fields in one order: equal records have equal bytes. */
+function recordFields(record: Omit<MemberRecord, "peerId">) {
+  const { nodeId, address, clientAddress, becomesVoter, replaces } = record;
+  return { nodeId, address, clientAddress, becomesVoter, replaces };
+}
+
+/** A record as it was written; undefined when its ids cannot be read. */
+export function readMemberRecord(
   peerId: unknown,
   value: Record<string, unknown> | undefined,
 ): MemberRecord | undefined {
@@ -139,6 +145,8 @@ function readRecord(
     nodeId,
     ...(typeof value!.address === "string" ? { address: value!.address } : {}),
     ...(typeof value!.clientAddress === "string" ? { clientAddress: value!.clientAddress } : {}),
+    ...(value!.becomesVoter === true ? { becomesVoter: true } : {}),
+    ...(isId(value!.replaces) ? { replaces: value!.replaces } : {}),
   };
 }
 

@@ -35,6 +35,8 @@ import {
 /** What is to become of a member. */
 export type MemberChange =
   | { readonly kind: "add-learner"; readonly member: MemberRecord }
+  /** A member lives elsewhere from now on; its voice stays what it is. */
+  | { readonly kind: "update"; readonly member: MemberRecord }
   | { readonly kind: "promote"; readonly peerId: PeerId }
   | { readonly kind: "remove"; readonly peerId: PeerId; readonly force: boolean }
   /** A learner takes the place of a voter, in one step. */
@@ -122,7 +124,8 @@ export class MemberChanges {
       members: request.members,
     });
     try {
-      this.#core().proposeConfChange(encode(request.change, context));
+      const { learners } = status.confState;
+      this.#core().proposeConfChange(encode(request.change, learners, context));
     } catch (error) {
       if (!(error instanceof ProposalDroppedError || error instanceof ConfChangeError)) throw error;
       return reject(request, new MembershipError("NOT_TAKEN", error.message, false), effects);
@@ -203,6 +206,10 @@ export class MemberChanges {
     switch (change.kind) {
       case "add-learner":
         return this.#refuseAdding(change.member, confState);
+      case "update":
+        return isMember(change.member.peerId, confState)
+          ? undefined
+          : unknownPeer(change.member.peerId);
       case "promote":
         return this.#refusePromotion(change.peerId, status);
       case "remove":
@@ -222,7 +229,7 @@ export class MemberChanges {
       );
     }
     const members = [...confState.voters, ...confState.learners];
-    if (members.includes(peerId)) {
+    if (isMember(peerId, confState)) {
       return new MembershipError("ALREADY_MEMBER", `peer ${peerId} is a member already`, false);
     }
     const other = members.find((member) => this.#peers.nodeOf(member) === nodeId);
@@ -281,10 +288,23 @@ function unknownPeer(peerId: PeerId): MembershipError {
   return new MembershipError("UNKNOWN_PEER", `peer ${peerId} is not a member`, false);
 }
 
-function encode(change: MemberChange, context: Uint8Array): ConfChange | ConfChangeV2 {
+function isMember(peerId: PeerId, { voters, learners }: ConfState): boolean {
+  return voters.includes(peerId) || learners.includes(peerId);
+}
+
+function encode(
+  change: MemberChange,
+  learners: readonly PeerId[],
+  context: Uint8Array,
+): ConfChange | ConfChangeV2 {
   switch (change.kind) {
     case "add-learner":
       return { type: "add-learner", peerId: change.member.peerId, context };
+    case "update": {
+      // To make a member what it is already changes nothing but what the context says.
+      const { peerId } = change.member;
+      return { type: learners.includes(peerId) ? "add-learner" : "add-node", peerId, context };
+    }
     case "promote":
       return { type: "add-node", peerId: change.peerId, context };
     case "remove":
@@ -301,14 +321,17 @@ function encode(change: MemberChange, context: Uint8Array): ConfChange | ConfCha
   }
 }
 
-function isDone(change: MemberChange, { voters, learners }: ConfState): boolean {
+function isDone(change: MemberChange, confState: ConfState): boolean {
+  const { voters, learners } = confState;
   switch (change.kind) {
+    case "update":
+      return isMember(change.member.peerId, confState);
     case "add-learner":
       return learners.includes(change.member.peerId);
     case "promote":
       return voters.includes(change.peerId);
     case "remove":
-      return !voters.includes(change.peerId) && !learners.includes(change.peerId);
+      return !isMember(change.peerId, confState);
     case "swap":
       return voters.includes(change.promoted) && !voters.includes(change.removed);
   }

@@ -21,6 +21,7 @@ import type {
   Member,
   MemberChangeResult,
   MemberStatus,
+  NewMember,
   NodeOptions,
   ProposalResult,
   ReadResult,
@@ -173,18 +174,44 @@ export class Node implements AsyncDisposable {
 
   /**
    * Adds a member that receives the log and does not vote yet. Its node is started with `join: true`.
-   * Must be called on the leader, as all changes of members.
+   * As all changes of members it may be called on any member: one that does not lead asks the leader,
+   * unless `forwardProposals` is false.
    *
-   * @returns the configuration, once this member has applied it.
+   * @returns the configuration, once the leader has applied it.
    * @throws NotLeaderError, MembershipError, TimedOutError, StoppedError or UnknownRegionError by
    *   rejection; `mayHaveTakenEffect` says whether the change may still come.
    */
-  addLearner(member: Member, options: RequestOptions = {}): Promise<MemberChangeResult> {
-    const { peerId, nodeId = peerId, address, clientAddress } = member;
+  addLearner(member: NewMember, options: RequestOptions = {}): Promise<MemberChangeResult> {
+    const { peerId, nodeId = peerId, address, clientAddress, becomesVoter, replaces } = member;
     checkPositive("peerId", peerId);
     checkPositive("nodeId", nodeId);
-    const record = { peerId, nodeId, address, clientAddress };
+    if (replaces !== undefined) checkPositive("replaces", replaces);
+    const goal = becomesVoter || replaces !== undefined ? { becomesVoter: true, replaces } : {};
+    const record = { peerId, nodeId, address, clientAddress, ...goal };
     return this.#changeMembers({ kind: "add-learner", member: record }, options);
+  }
+
+  /** An id for `addLearner` that no member of a region ever had, as far as this node has applied. */
+  nextPeerId(regionId?: number): PeerId {
+    return this.#parts.members.nextPeerId(this.#region(regionId));
+  }
+
+  /**
+   * Records where a member listens from now on; what is left out stays as it is. The other members
+   * use it at once, whatever their options said of it.
+   *
+   * @throws as `addLearner`.
+   */
+  updateMember(
+    member: Pick<Member, "peerId" | "address" | "clientAddress">,
+    options: RequestOptions = {},
+  ): Promise<MemberChangeResult> {
+    const { peerId, address, clientAddress } = member;
+    checkPositive("peerId", peerId);
+    const region = this.#regionFor(options);
+    const nodeId = region instanceof Error ? 0 : this.#parts.members.nodeOf(region, peerId);
+    const record = { peerId, nodeId: nodeId || peerId, address, clientAddress };
+    return this.#changeMembers({ kind: "update", member: record }, options);
   }
 
   /**
@@ -214,7 +241,7 @@ export class Node implements AsyncDisposable {
    */
   async replace(
     peerId: PeerId,
-    by: Member,
+    by: NewMember,
     options: RequestOptions = {},
   ): Promise<MemberChangeResult> {
     const deadline = this.#deadline(options);
@@ -226,7 +253,7 @@ export class Node implements AsyncDisposable {
     const change = (): Promise<MemberChangeResult> => {
       const region = this.#regionFor(options);
       if (region instanceof Error) return Promise.reject(region);
-      return members.change(region, swap, deadline);
+      return this.#parts.forwarding.change(region, swap, deadline);
     };
     return await members.retry(change, deadline);
   }
@@ -267,11 +294,12 @@ export class Node implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { options, checked, router, regions, departures, members, turns } = this.#parts;
+    const { options, checked, router, regions, departures, members, watch, turns } = this.#parts;
     await options.transport.start(router);
     this.#stopTicks = checked.clock.every(checked.tickMs, () => {
       for (const region of regions.values()) {
         region.tick(departures.lowestIndex(region.regionId));
+        watch.tick(region);
       }
       departures.tick();
       members.tick();
@@ -282,7 +310,7 @@ export class Node implements AsyncDisposable {
   #changeMembers(change: MemberChange, options: RequestOptions): Promise<MemberChangeResult> {
     const region = this.#regionFor(options);
     if (region instanceof Error) return Promise.reject(region);
-    return this.#parts.members.change(region, change, this.#deadline(options));
+    return this.#parts.forwarding.change(region, change, this.#deadline(options));
   }
 
   #region(regionId: number | undefined): Region {
@@ -321,6 +349,7 @@ export class Node implements AsyncDisposable {
     const now = parts.checked.clock.now();
     for (const region of parts.regions.values()) parts.answers.reject(region.stop(error, now));
     parts.transfers.stop(error);
+    parts.forwarding.stop();
     parts.members.tick();
     parts.departures.stop();
     parts.arrivals.stop();

@@ -41,6 +41,8 @@ export class NodeMembers {
   readonly #transport: Transport;
   /** By region and peer: what the options say. */
   readonly #told = new Map<number, Map<PeerId, MemberRecord>>();
+  /** What was recorded of each peer when it was looked at last. */
+  readonly #seen = new Map<string, MemberRecord>();
   readonly #clock: Clock;
   /** Those who wait for the next tick. */
   #tickWaiters: (() => void)[] = [];
@@ -60,12 +62,13 @@ export class NodeMembers {
 
   /**
    * Makes known to the transport who is a member by now, and forgets who was removed. What the options
-   * say of an address counts more than what is recorded.
+   * say of an address counts more than what is recorded, until another one is recorded.
    */
   refresh(region: Region): void {
     const { regionId, peer } = region;
     for (const record of peer.recordedMembers.values()) {
       this.#directory.set(regionId, record.peerId, record.nodeId);
+      this.#forgetTold(regionId, record);
     }
     for (const peerId of this.#directory.peers(regionId)) {
       const nodeId = this.#directory.nodeOf(regionId, peerId);
@@ -92,14 +95,7 @@ export class NodeMembers {
 
   /** Asks for a change; the addresses of all members are recorded with it. */
   change(region: Region, change: MemberChange, deadline: number): Promise<MemberChangeResult> {
-    const members = this.list(region)
-      .filter(({ nodeId }) => nodeId !== 0)
-      .map(({ peerId, nodeId, address, clientAddress }): MemberRecord => ({
-        peerId,
-        nodeId,
-        address,
-        clientAddress,
-      }));
+    const members = this.#recordsWith(region, change);
     if (change.kind === "add-learner") {
       members.push(change.member);
       // Its node must be reachable before the change is applied here.
@@ -124,13 +120,84 @@ export class NodeMembers {
         if (!(error instanceof RaftError) || !isWorthWaiting(error)) throw error;
         if (this.#clock.now() >= deadline) throw error;
       }
-      await new Promise<void>((resolve) => this.#tickWaiters.push(resolve));
+      await this.nextTick();
     }
   }
 
   /** A tick has passed, or none will come any more. */
   tick(): void {
     for (const resolve of this.#tickWaiters.splice(0)) resolve();
+  }
+
+  /** Resolves at the next tick. */
+  nextTick(): Promise<void> {
+    return new Promise((resolve) => this.#tickWaiters.push(resolve));
+  }
+
+  /** An id that no member of a region ever had, as far as this node knows. */
+  nextPeerId(region: Region): PeerId {
+    const known = [region.peerId, ...this.#directory.peers(region.regionId)];
+    const { voters, learners } = region.peer.status();
+    let id = Math.max(...known, ...voters, ...learners) + 1;
+    while (region.peer.isRemoved(id)) id++;
+    return id;
+  }
+
+  /** The node a peer lives on, or 0. */
+  nodeOf(region: Region, peerId: PeerId): number {
+    return this.#directory.nodeOf(region.regionId, peerId);
+  }
+
+  /** The nodes of the other peers of a region, as far as they are known. */
+  otherNodes(region: Region): number[] {
+    const nodes = this.#directory.peers(region.regionId).map((id) => this.nodeOf(region, id));
+    return [...new Set(nodes)].filter((nodeId) => nodeId !== 0 && nodeId !== this.#nodeId);
+  }
+
+  /** What to tell the others when this node lives elsewhere than is recorded. */
+  ownUpdate(region: Region): MemberChange | undefined {
+    const { peerId } = region;
+    const told = this.#told.get(region.regionId)?.get(peerId);
+    const recorded = region.peer.recordedMembers.get(peerId);
+    if (told === undefined || recorded === undefined) return undefined;
+    const { address = recorded.address, clientAddress = recorded.clientAddress } = told;
+    if (address === recorded.address && clientAddress === recorded.clientAddress) return undefined;
+    return { kind: "update", member: { ...recorded, address, clientAddress } };
+  }
+
+  /** What is recorded with a change: where all members live, and what learners wait for. */
+  #recordsWith(region: Region, change: MemberChange): MemberRecord[] {
+    const { learners } = region.peer.status();
+    const promoted = change.kind === "promote"
+      ? change.peerId
+      : change.kind === "swap"
+      ? change.promoted
+      : 0;
+    return this.list(region).filter(({ nodeId }) => nodeId !== 0).map((status): MemberRecord => {
+      const { peerId, nodeId, address, clientAddress } = status;
+      const waits = learners.includes(peerId) && peerId !== promoted;
+      const { becomesVoter, replaces } = this.#recordOf(region, peerId) ?? {};
+      const record = { peerId, nodeId, address, clientAddress };
+      if (change.kind === "update" && change.member.peerId === peerId) {
+        record.address = change.member.address ?? address;
+        record.clientAddress = change.member.clientAddress ?? clientAddress;
+      }
+      return waits ? { ...record, becomesVoter, replaces } : record;
+    });
+  }
+
+  /** An address that is recorded anew is newer than what the options said. */
+  #forgetTold(regionId: number, record: MemberRecord): void {
+    const before = this.#seen.get(`${regionId}/${record.peerId}`);
+    this.#seen.set(`${regionId}/${record.peerId}`, record);
+    const region = this.#told.get(regionId);
+    const told = region?.get(record.peerId);
+    if (before === undefined || told === undefined) return;
+    const address = before.address === record.address ? told.address : undefined;
+    const clientAddress = before.clientAddress === record.clientAddress
+      ? told.clientAddress
+      : undefined;
+    region!.set(record.peerId, { ...told, address, clientAddress });
   }
 
   #recordOf(region: Region, peerId: PeerId): MemberRecord | undefined {

@@ -70,6 +70,13 @@ export class Notifier {
     );
   }
 
+  removed(peer: Peer): void {
+    this.#logger.warn(
+      `region ${peer.regionId} peer ${peer.id}: was removed from its region, and takes no part any more`,
+    );
+    this.#tell(() => this.#observer.removed?.(observed(peer)));
+  }
+
   failed(error: RaftError): void {
     this.#logger.error(`node ${this.#nodeId} stops: ${error.code}: ${error.message}`);
   }

@@ -39,6 +39,11 @@ export interface Observer {
   ): void;
   /** A message was refused, by the core or before it. Called for every one. */
   messageRefused?(peer: ObservedPeer, error: RaftError): void;
+  /**
+   * The replica was removed from its region: its log or the other members say so. It takes no part any
+   * more, and its data is of no use. Told once.
+   */
+  removed?(peer: ObservedPeer): void;
   /** The node stopped: by `stop()` (undefined), or because of an error. */
   stopped?(nodeId: number, error: RaftError | undefined): void;
 }

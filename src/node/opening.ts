@@ -55,6 +55,7 @@ export async function hostRegion(region: CheckedRegion, opening: RegionOpening):
     streamsSnapshots: true,
     nodeState: stateMachine.nodeState(),
     stepDownOnRemoval: true,
+    beginsAsLearner: true,
     limits: options.limits,
     nodeOf: (peer) => directory.nodeOf(regionId, peer),
     logger,

@@ -28,6 +28,14 @@ export interface Member {
   readonly clientAddress?: string;
 }
 
+/** A member that is added to a region that runs. */
+export interface NewMember extends Member {
+  /** The leader makes it a voter as soon as it has caught up. Default false: when it is promoted. */
+  readonly becomesVoter?: boolean;
+  /** A voter whose place it takes as soon as it has caught up, in one step. Default: none. */
+  readonly replaces?: PeerId;
+}
+
 /** A member of a region as one node sees it. */
 export interface MemberStatus {
   /** The replica. */

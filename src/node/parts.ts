@@ -8,7 +8,10 @@ import { join } from "node:path";
 import type { RaftError } from "../raft/mod.ts";
 import { Answers } from "./answers.ts";
 import type { CheckedNodeOptions } from "./checked_options.ts";
+import { ELECTION_TICK_DEFAULT } from "./core.ts";
 import { Directory } from "./directory.ts";
+import { MemberForwarding } from "./member_forwarding.ts";
+import { MemberWatch } from "./member_watch.ts";
 import { NodeMembers } from "./node_members.ts";
 import { Notifier } from "./notifier.ts";
 import type { NodeOptions } from "./options.ts";
@@ -32,6 +35,8 @@ export interface NodeParts {
   readonly regions: Map<number, Region>;
   readonly directory: Directory;
   readonly members: NodeMembers;
+  readonly forwarding: MemberForwarding;
+  readonly watch: MemberWatch;
   readonly transfers: Transfers;
   readonly spool: SnapshotSpool;
   readonly arrivals: SnapshotArrivals;
@@ -77,7 +82,31 @@ export function createParts(
   );
   const members = new NodeMembers(nodeId, directory, transport, clock);
   const answers = new Answers({ ...shared, members, departures });
-  const router = new Router(shared);
+  const forwarding = new MemberForwarding({
+    ...shared,
+    members,
+    forwards: options.forwardProposals ?? true,
+  });
+  const watch = new MemberWatch({
+    ...shared,
+    members,
+    forwarding,
+    logger,
+    electionTick: options.electionTick ?? ELECTION_TICK_DEFAULT,
+  });
+  const router = new Router({ ...shared, answer: (question) => forwarding.answer(question) });
   const turns = new Turns({ ...shared, router, answers });
-  return { ...shared, options, checked, spool, departures, members, answers, router, turns };
+  return {
+    ...shared,
+    options,
+    checked,
+    spool,
+    departures,
+    members,
+    forwarding,
+    watch,
+    answers,
+    router,
+    turns,
+  };
 }

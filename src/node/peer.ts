@@ -43,6 +43,7 @@ import {
   type PeerEvent,
   turnIntoFailure,
 } from "./events.ts";
+import { type Guarded, LostVoterGuard } from "./lost_voter.ts";
 import { LeaderReport } from "./leader_report.ts";
 import { checkLimits } from "./limits.ts";
 import { MemberBook, type MemberRecord } from "./member_book.ts";
@@ -82,6 +83,7 @@ export class Peer {
   readonly #callers: Callers;
   readonly #admission: Admission;
   readonly #activity: Activity;
+  readonly #lostVoter: LostVoterGuard | undefined;
   readonly #book: MemberBook | undefined;
   readonly #changes: MemberChanges | undefined;
   #basic: BasicStatus;
@@ -107,6 +109,9 @@ export class Peer {
     this.#admission = new Admission(options.id, options.installsSnapshots ?? false);
     this.#nodeOf = options.nodeOf ?? (() => 0);
     const limits = checkLimits(options.limits);
+    this.#lostVoter = options.beginsAsLearner === true
+      ? new LostVoterGuard(options.id, options.storage)
+      : undefined;
     const counters = this.#counters;
     this.#proposals = new ProposalQueue({
       peerId: options.id,
@@ -332,7 +337,18 @@ export class Peer {
     if (successor !== NO_PEER) this.#core.transferLeader(successor);
   }
 
-  #receive(message: Message, effects: PeerEffects): void {
+  /** Why a snapshot that another member offers to stream must not come; undefined when it may. */
+  refusalOf(message: Message): RaftError | undefined {
+    return this.#guard(message).refusal;
+  }
+
+  #guard(message: Message): Guarded {
+    return this.#lostVoter?.watches === true
+      ? this.#lostVoter.admit(message)
+      : { message, refusal: undefined };
+  }
+
+  #receive(received: Message, effects: PeerEffects): void {
     this.#counters.messagesReceived++;
     if (!this.#admission.concerns(message)) return this.#step(message, effects);
     const status = this.#core.basicStatus();
@@ -342,6 +358,9 @@ export class Peer {
   }
 
   #refused(error: RaftError, effects: PeerEffects): void {
+    const { message, refusal } = this.#guard(received);
+    if (refusal !== undefined) this.#refused(refusal, effects);
+    if (message === undefined) return;
     this.#counters.messagesRefused++;
     effects.refused.push(error);
   }

@@ -68,6 +68,11 @@ export interface PeerOptions {
    */
   readonly installsSnapshots?: boolean;
   /**
+   * Whether members that are added later always begin as learners. Then a replica without a log that
+   * finds itself a voter has lost its data, and takes no part: see `lost_voter.ts`. Default false.
+   */
+  readonly beginsAsLearner?: boolean;
+  /**
    * Whether snapshots travel apart from messages: the core is told of one that stands for what is
    * applied, without data; `PeerEffects.snapshots` says to whom to stream it, and those that arrive
    * come as `snapshot-received`. Default false: the storage's own snapshot travels as a message.

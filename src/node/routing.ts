@@ -29,6 +29,8 @@ export interface RouterParts {
   readonly arrivals: SnapshotArrivals;
   readonly notifier: Notifier;
   readonly counters: NodeCounters;
+  /** Answers a question of another node. */
+  readonly answer: (question: Uint8Array) => Promise<Uint8Array>;
 }
 
 /** The messages of a node. */
@@ -69,16 +71,26 @@ export class Router implements TransportHandler {
 
   /** A snapshot of another node begins to arrive; a text refuses it. */
   receiveSnapshot(fromNodeId: number, snapshot: IncomingSnapshot): SnapshotSink | string {
-    const { nodeId, regions, directory, arrivals, counters } = this.#parts;
+    const { nodeId, regions, directory, arrivals, notifier, counters } = this.#parts;
     const { regionId, message } = snapshot;
     if (this.#stopped) return "the node stops";
     const region = regions.get(regionId);
+    const refusal = region?.peer.refusalOf(message);
+    if (refusal !== undefined) {
+      notifier.messageRefused(region!.peer, refusal);
+      return refusal.message;
+    }
     if (region?.peerId !== message.to) {
       counters.messagesMisrouted++;
       return `peer ${message.to} of region ${regionId} does not live on node ${nodeId}`;
     }
     directory.learn(regionId, message.from, fromNodeId);
     return arrivals.receive(region, fromNodeId, snapshot);
+  }
+
+  /** Another node asks something. */
+  answer(_fromNodeId: number, question: Uint8Array): Promise<Uint8Array> {
+    return this.#parts.answer(question);
   }
 
   /** A snapshot has reached another node, or has not. */
