@@ -82,8 +82,8 @@ export class Peer {
   readonly #output: CoreOutput;
   readonly #callers: Callers;
   readonly #admission: Admission;
-  readonly #activity: Activity;
   readonly #lostVoter: LostVoterGuard | undefined;
+  readonly #activity: Activity;
   readonly #book: MemberBook | undefined;
   readonly #changes: MemberChanges | undefined;
   #basic: BasicStatus;
@@ -107,11 +107,11 @@ export class Peer {
     this.#disk = new DiskWatch(electionTick, this.#logger, this.#name);
     this.#activity = new Activity(electionTick);
     this.#admission = new Admission(options.id, options.installsSnapshots ?? false);
-    this.#nodeOf = options.nodeOf ?? (() => 0);
-    const limits = checkLimits(options.limits);
     this.#lostVoter = options.beginsAsLearner === true
       ? new LostVoterGuard(options.id, options.storage)
       : undefined;
+    this.#nodeOf = options.nodeOf ?? (() => 0);
+    const limits = checkLimits(options.limits);
     const counters = this.#counters;
     this.#proposals = new ProposalQueue({
       peerId: options.id,
@@ -350,6 +350,9 @@ export class Peer {
 
   #receive(received: Message, effects: PeerEffects): void {
     this.#counters.messagesReceived++;
+    const { message, refusal } = this.#guard(received);
+    if (refusal !== undefined) this.#refused(refusal, effects);
+    if (message === undefined) return;
     if (!this.#admission.concerns(message)) return this.#step(message, effects);
     const status = this.#core.basicStatus();
     const admitted = this.#admission.admit(message, status, this.lastApplied);
@@ -358,9 +361,6 @@ export class Peer {
   }
 
   #refused(error: RaftError, effects: PeerEffects): void {
-    const { message, refusal } = this.#guard(received);
-    if (refusal !== undefined) this.#refused(refusal, effects);
-    if (message === undefined) return;
     this.#counters.messagesRefused++;
     effects.refused.push(error);
   }
