@@ -21,7 +21,10 @@ import { StateMachineError } from "./errors.ts";
 import type { ApplyWork } from "./events.ts";
 import type { MemberBook } from "./member_book.ts";
 import { changeOf } from "./member_changes.ts";
-import type { ApplyBatch, Command, NodeStateDelta } from "./state_machine.ts";
+import { refuseSessionEntry, SessionBatch } from "./sessions/batches.ts";
+import { isSessionContext } from "./sessions/envelope.ts";
+import type { SessionTable } from "./sessions/table.ts";
+import type { ApplyBatch, Command, NodeStateDelta, ResultCodec } from "./state_machine.ts";
 import type { PeerCounters } from "./status.ts";
 
 /** Entries that have been applied, with the result of each command. */
@@ -31,12 +34,29 @@ export interface AppliedEntries {
   readonly entries: readonly RaftLogEntry[];
   /** The result of the entry at the same position; undefined for those without a command. */
   readonly results: readonly unknown[];
+  /** What became of the entries that concern client sessions, if there are any. */
+  readonly sessions: SessionBatch | undefined;
   /** What to deliver to the core now. */
   readonly responses: readonly Message[];
 }
 
 /** Applies a change to the core. */
 export type ApplyConfChange = (change: ConfChange | ConfChangeV2) => ConfState;
+
+/** What of a replica's own state the entries change. */
+export interface ReplicatedParts {
+  /** Where changes of the members are recorded, if anywhere. */
+  readonly book?: MemberBook;
+  /** The client sessions, and how their results are kept, if there are any. */
+  readonly sessions?: { readonly table: SessionTable; readonly codec: ResultCodec };
+}
+
+/** A batch that was handed to the state machine. */
+interface UnderWay {
+  readonly batch: ApplyBatch;
+  readonly entries: readonly RaftLogEntry[];
+  readonly sessions: SessionBatch | undefined;
+}
 
 /** The entries that are not applied. */
 export class ApplyQueue {
@@ -46,20 +66,20 @@ export class ApplyQueue {
   #lastApplied: number;
   /** Configuration changes up to here have been applied to the core. */
   #confStateIndex: number;
-  /** The batch under way, and its entries. */
-  #underWay: { readonly batch: ApplyBatch; readonly entries: readonly RaftLogEntry[] } | undefined;
+  #underWay: UnderWay | undefined;
   #savingConfiguration = false;
 
   readonly #book: MemberBook | undefined;
+  readonly #sessions: ReplicatedParts["sessions"];
 
-  /** @param book where changes of the members are recorded, if anywhere. */
   constructor(
     lastApplied: number,
     confStateIndex: number,
     counters: PeerCounters,
-    book?: MemberBook,
+    parts: ReplicatedParts = {},
   ) {
-    this.#book = book;
+    this.#book = parts.book;
+    this.#sessions = parts.sessions;
     this.#lastApplied = lastApplied;
     this.#confStateIndex = confStateIndex;
     this.#counters = counters;
@@ -145,21 +165,33 @@ export class ApplyQueue {
     const entries = end === this.#entries.length ? this.#entries : this.#entries.slice(0, end);
     const commands: Command[] = [];
     const nodeState: NodeStateDelta[number][] = [];
-    for (const entry of entries) {
-      checkEnvelope(entry.index, entry.context);
-      if (entry.type !== "normal" && this.#book !== undefined) {
-        nodeState.push(...this.#book.record(changeOf(entry)!));
+    let sessions: SessionBatch | undefined;
+    for (let position = 0; position < entries.length; position++) {
+      const entry = entries[position];
+      if (entry.type === "normal" && isSessionContext(entry.context)) {
+        sessions ??= this.#openSessionBatch(entry.index);
+        if (!sessions.admit(entry, position, commands.length)) continue;
+      } else {
+        checkEnvelope(entry.index, entry.context);
+        if (entry.type !== "normal" && this.#book !== undefined) {
+          nodeState.push(...this.#book.record(changeOf(entry)!));
+        }
+        if (!carriesCommand(entry)) continue;
       }
-      if (!carriesCommand(entry)) continue;
       commands.push({ index: entry.index, term: entry.term, bytes: entry.command });
     }
     this.#entries = this.#entries.slice(end);
     this.#counters.applyBatches++;
     this.#counters.applyCommands += commands.length;
     const lastApplied = entries[entries.length - 1].index;
-    const batch: ApplyBatch = { commands, lastApplied, nodeState };
-    this.#underWay = { batch, entries };
+    const batch: ApplyBatch = { commands, lastApplied, nodeState, sessionState: sessions?.state };
+    this.#underWay = { batch, entries, sessions };
     return { type: "batch", batch };
+  }
+
+  #openSessionBatch(index: number): SessionBatch {
+    if (this.#sessions === undefined) refuseSessionEntry(index);
+    return new SessionBatch(this.#sessions.table, this.#sessions.codec);
   }
 
   /** The configuration is durable: the next batch may pass it. */
@@ -170,17 +202,20 @@ export class ApplyQueue {
   /**
    * The state machine has applied the batch under way.
    *
-   * @throws StateMachineError when there is not one result a command.
+   * @throws StateMachineError when there is not one result a command, or the changes of the sessions were
+   *   not committed.
    */
   applied(commandResults: readonly unknown[]): AppliedEntries {
     if (this.#underWay === undefined) throw new RaftInvariantError("no batch is being applied");
-    const { batch, entries } = this.#underWay;
+    const { batch, entries, sessions } = this.#underWay;
+    sessions?.checkRecorded();
     this.#underWay = undefined;
     this.#lastApplied = Math.max(this.#lastApplied, batch.lastApplied);
     return {
       batch,
       entries,
-      results: spreadResults(entries, commandResults),
+      results: spreadResults(entries, commandResults, sessions),
+      sessions,
       responses: this.#takeResponses(),
     };
   }
@@ -200,10 +235,11 @@ function carriesCommand(entry: RaftLogEntry): boolean {
 function spreadResults(
   entries: readonly RaftLogEntry[],
   commandResults: readonly unknown[],
+  sessions: SessionBatch | undefined,
 ): unknown[] {
   let position = 0;
-  const results = entries.map((entry) =>
-    carriesCommand(entry) ? commandResults[position++] : undefined
+  const results = entries.map((entry, at) =>
+    sessions?.isApplied(at) ?? carriesCommand(entry) ? commandResults[position++] : undefined
   );
   if (position !== commandResults.length) {
     throw new StateMachineError(

@@ -17,7 +17,8 @@
  *
  * Versions to come: with the top bit clear (2-127) they may be skipped by who does not know them,
  * the entry is applied as if it had no context; with the top bit set (128-255) the entry must not be
- * applied by who does not know them, and the member stops. Client sessions will be of that kind.
+ * applied by who does not know them, and the member stops. Version 128 is that of client sessions: it
+ * begins like version 1, and goes on as `sessions/envelope.ts` says.
  *
  * A read's context (13 bytes): version 1, the epoch (6), the number of the round (6).
  *
@@ -26,6 +27,7 @@
 
 import type { PeerId } from "../raft/mod.ts";
 import { EnvelopeError } from "./errors.ts";
+import { read48, read56, write48, write56 } from "./integers.ts";
 
 /** Identifies one attempt to have a command appended. */
 export interface ProposalId {
@@ -44,9 +46,13 @@ export const EPOCH_BOUND: number = 2 ** 48;
 
 const VERSION = 1;
 const MUST_UNDERSTAND = 0x80;
-const PROPOSAL_BYTES = 27;
+
+/** The version of the envelopes of client sessions. */
+export const SESSION_VERSION = 128;
+
+/** Bytes of an entry's context of version 1, and of the part that version 128 begins with. */
+export const PROPOSAL_BYTES = 27;
 const READ_BYTES = 13;
-const TWO_TO_24 = 0x100_0000;
 
 /** Encodes a proposal id as an entry's context. */
 export function encodeProposalId(
@@ -57,18 +63,29 @@ export function encodeProposalId(
 ): Uint8Array {
   const bytes = new Uint8Array(PROPOSAL_BYTES);
   bytes[0] = VERSION;
+  writeProposalId(bytes, origin, epoch, sequence, term);
+  return bytes;
+}
+
+/** Writes a proposal id behind the version byte. */
+export function writeProposalId(
+  bytes: Uint8Array,
+  origin: PeerId,
+  epoch: number,
+  sequence: number,
+  term: number,
+): void {
   write56(bytes, 1, origin);
   write48(bytes, 8, epoch);
   write48(bytes, 14, sequence);
   write56(bytes, 20, term);
-  return bytes;
 }
 
 /** The proposal id in an entry's context, or undefined when it holds none that this version reads. */
 export function decodeProposalId(context: Uint8Array | undefined): ProposalId | undefined {
-  if (context === undefined || context.length !== PROPOSAL_BYTES || context[0] !== VERSION) {
-    return undefined;
-  }
+  if (context === undefined || context.length < PROPOSAL_BYTES) return undefined;
+  const isPlain = context[0] === VERSION && context.length === PROPOSAL_BYTES;
+  if (!isPlain && context[0] !== SESSION_VERSION) return undefined;
   return {
     origin: read56(context, 1),
     epoch: read48(context, 8),
@@ -78,7 +95,7 @@ export function decodeProposalId(context: Uint8Array | undefined): ProposalId | 
 }
 
 /**
- * Refuses an entry that this version cannot apply correctly.
+ * Refuses an entry that concerns no sessions and that this version cannot apply correctly.
  *
  * @throws EnvelopeError when the context is of a version that must be understood.
  */
@@ -103,32 +120,4 @@ export function encodeReadRound(epoch: number, round: number): Uint8Array {
 export function decodeReadRound(context: Uint8Array, epoch: number): number {
   if (context.length !== READ_BYTES || context[0] !== VERSION) return 0;
   return read48(context, 1) === epoch ? read48(context, 7) : 0;
-}
-
-function write24(bytes: Uint8Array, offset: number, value: number): void {
-  bytes[offset] = value;
-  bytes[offset + 1] = value >>> 8;
-  bytes[offset + 2] = value >>> 16;
-}
-
-function write48(bytes: Uint8Array, offset: number, value: number): void {
-  write24(bytes, offset, value % TWO_TO_24);
-  write24(bytes, offset + 3, Math.floor(value / TWO_TO_24));
-}
-
-function write56(bytes: Uint8Array, offset: number, value: number): void {
-  write48(bytes, offset, value % EPOCH_BOUND);
-  bytes[offset + 6] = Math.floor(value / EPOCH_BOUND);
-}
-
-function read24(bytes: Uint8Array, offset: number): number {
-  return bytes[offset] | (bytes[offset + 1] << 8) | (bytes[offset + 2] << 16);
-}
-
-function read48(bytes: Uint8Array, offset: number): number {
-  return read24(bytes, offset) + read24(bytes, offset + 3) * TWO_TO_24;
-}
-
-function read56(bytes: Uint8Array, offset: number): number {
-  return read48(bytes, offset) + bytes[offset + 6] * EPOCH_BOUND;
 }

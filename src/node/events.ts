@@ -17,6 +17,7 @@ import type {
 import type { LogWrite } from "../storage/contract.ts";
 import { type RequestError, StoppedError } from "./errors.ts";
 import type { MemberChangeRequest } from "./member_changes.ts";
+import { checkSessionOperation, type SessionOperation } from "./sessions/operation.ts";
 import type { ApplyBatch } from "./state_machine.ts";
 
 /** A command that a caller wants replicated. Drivers extend it with what they need to answer. */
@@ -25,15 +26,23 @@ export class ProposalRequest {
   readonly command: Uint8Array;
   /** When to give up, on the monotonic clock, in milliseconds. */
   readonly deadline: number;
+  /** What it does to client sessions, if anything; with `PeerOptions.sessions`. */
+  readonly session: SessionOperation | undefined;
   /** Its number in the peer's incarnation; set by the peer, 0 until it has taken it. */
   sequence = 0;
   /** The term of the leader it was last handed to; set by the peer, 0 while it waits for one. */
   term = 0;
 
-  /** The deadline is a tick. */
-  constructor(command: Uint8Array, deadline: number) {
+  /**
+   * A command, to be given up at `deadline`. Operations on sessions other than `command` have no bytes.
+   *
+   * @throws ConfigError when a number of `session` is out of bounds.
+   */
+  constructor(command: Uint8Array, deadline: number, session?: SessionOperation) {
+    if (session !== undefined) checkSessionOperation(session);
     this.command = command;
     this.deadline = deadline;
+    this.session = session;
   }
 }
 
@@ -118,8 +127,13 @@ export interface AppliedProposal {
   readonly index: number;
   /** The term concerned. */
   readonly term: number;
-  /** What the state machine returned. */
+  /** What the state machine returned; the `SessionKey` when a session was opened. */
   readonly result: unknown;
+  /**
+   * Whether it is a command of a session that had been applied before: index, term and result are those
+   * of that time.
+   */
+  readonly isDuplicate: boolean;
 }
 
 /** A read that may be answered from the local state machine. */

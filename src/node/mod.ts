@@ -47,7 +47,7 @@ export { Node } from "./node.ts";
 export * from "./observer.ts";
 export * from "./options.ts";
 export { Peer } from "./peer.ts";
-export type { PeerOptions, PeerStorage } from "./peer_options.ts";
+export type { PeerOptions, PeerSessionOptions, PeerStorage } from "./peer_options.ts";
 export { Random, unpredictableSeed } from "./random.ts";
 export {
   INITIAL_INDEX,
@@ -56,6 +56,23 @@ export {
   recoverLastApplied,
   type RegionRecovery,
 } from "./recovery.ts";
+export {
+  SESSION_CLOCK_MS_DEFAULT,
+  SESSION_RESULT_BYTES_MAX,
+  SESSION_TIMEOUT_MS_DEFAULT,
+  SESSION_TIMEOUT_MS_MAX,
+  SESSION_WINDOW,
+  SESSIONS_MAX,
+  SESSIONS_RESULT_BYTES_MAX,
+} from "./sessions/limits.ts";
+export {
+  formatSessionId,
+  parseSessionId,
+  type SessionCommand,
+  type SessionKey,
+  type SessionOperation,
+} from "./sessions/operation.ts";
+export type { SessionCounters } from "./sessions/table.ts";
 export * from "./state_machine.ts";
 export {
   type ArrivingSnapshotStatus,

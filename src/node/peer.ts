@@ -52,6 +52,7 @@ import type { PeerOptions } from "./peer_options.ts";
 import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
 import { committedTo } from "./recovery.ts";
+import { PeerSessions } from "./sessions/peer_sessions.ts";
 import { describeSnapshot, streamingSnapshots } from "./snapshot_metadata.ts";
 import { createPeerCounters, describeCore, type PeerCounters, type PeerStatus } from "./status.ts";
 
@@ -86,6 +87,7 @@ export class Peer {
   readonly #activity: Activity;
   readonly #book: MemberBook | undefined;
   readonly #changes: MemberChanges | undefined;
+  readonly #sessions: PeerSessions | undefined;
   #basic: BasicStatus;
   readonly #leaderReport = new LeaderReport();
   /** The highest term among applied entries. */
@@ -118,6 +120,7 @@ export class Peer {
       epoch: options.epoch,
       limits,
       repeatDropped: options.repeatDropped ?? true,
+      servesSessions: options.sessions !== undefined,
       counters,
     });
     this.#reads = new ReadQueue(options.epoch, limits, counters);
@@ -137,12 +140,13 @@ export class Peer {
         { nodeOf: this.#nodeOf, isAlive: (peerId) => this.isAlive(peerId) },
       );
     }
+    this.#sessions = options.sessions && new PeerSessions(options.sessions, counters);
     this.#appends = new AppendQueue(storage.initialState().hardState, counters);
     this.#applies = new ApplyQueue(
       options.lastApplied,
       options.storage.confStateIndex(),
       counters,
-      this.#book,
+      { book: this.#book, sessions: this.#sessions },
     );
     this.#core = createCore(options, storage, limits);
     this.#output = new CoreOutput({
@@ -270,6 +274,8 @@ export class Peer {
       pendingProposalBytes: this.#proposals.bytes,
       pendingReads: this.#reads.count,
       pendingAppends: this.#appends.count,
+      sessions: this.#sessions?.table.size ?? 0,
+      sessionResultBytes: this.#sessions?.table.resultBytes ?? 0,
       diskHangs: this.#disk.hangs,
       counters: { ...this.#counters },
     };
@@ -327,7 +333,9 @@ export class Peer {
     if (write !== undefined) effects.appends.push(write);
     this.#watchDisk();
     if (this.#streamsSnapshots) this.#activity.tick(this.#core.status().progress);
-    if (!this.#disk.hangs) this.#core.tick();
+    if (this.#disk.hangs) return;
+    this.#core.tick();
+    this.#sessions?.tick(now, this.#core);
   }
 
   #watchDisk(): void {
@@ -381,18 +389,22 @@ export class Peer {
   ): void {
     const restored = (): void => {
       this.#proposals.forgetCertainty();
-      if (nodeState !== undefined) this.#book?.replace(nodeState);
+      if (nodeState === undefined) return;
+      this.#book?.replace(nodeState);
+      this.#sessions?.table.replace(nodeState);
     };
     this.#output.appended(id, restored, effects);
     if (this.#disk.hangs) this.#watchDisk();
   }
 
   #applied(commandResults: readonly unknown[], effects: PeerEffects): void {
-    const { batch, entries, results, responses } = this.#applies.applied(commandResults);
+    const { batch, entries, results, sessions, responses } = this.#applies.applied(commandResults);
     effects.appliedBatch = batch;
     for (let position = 0; position < entries.length; position++) {
       const settled = this.#proposals.settleApplied(entries[position], results[position]);
-      if (settled !== undefined) effects.applied.push(settled);
+      if (settled === undefined) continue;
+      if (sessions === undefined) effects.applied.push(settled);
+      else sessions.settle(position, settled, effects);
     }
     this.#changes?.settleApplied(entries, effects);
     this.#output.deliver(responses, effects);

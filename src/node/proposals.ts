@@ -19,11 +19,13 @@ import {
   DroppedError,
   NotLeaderError,
   OverloadedError,
+  SessionError,
   StoppedError,
   TimedOutError,
 } from "./errors.ts";
 import type { AppliedProposal, PeerEffects, ProposalRequest } from "./events.ts";
 import type { CheckedLimits } from "./limits.ts";
+import { encodeSessionContext } from "./sessions/envelope.ts";
 import type { PeerCounters } from "./status.ts";
 
 /** What a `ProposalQueue` is made of. */
@@ -34,6 +36,8 @@ export interface ProposalQueueOptions {
   readonly limits: CheckedLimits;
   /** Whether to propose again what was certainly lost. */
   readonly repeatDropped: boolean;
+  /** Whether proposals may name sessions. */
+  readonly servesSessions: boolean;
   readonly counters: PeerCounters;
 }
 
@@ -87,6 +91,10 @@ export class ProposalQueue {
   }
 
   #refusal(proposal: ProposalRequest, limits: CheckedLimits) {
+    if (proposal.session !== undefined && !this.#options.servesSessions) {
+      const text = "the state machine supports no client sessions: it has no resultCodec";
+      return new SessionError("SESSIONS_UNSUPPORTED", text, false);
+    }
     const bytes = proposal.command.length;
     if (bytes > limits.commandBytesMax) {
       return new CommandTooLargeError(limits.commandBytesMax, bytes);
@@ -109,12 +117,12 @@ export class ProposalQueue {
    * What `propose` throws on stays waiting, as it is certain not to have been appended.
    */
   handOut(term: number, propose: Propose): void {
-    const { peerId, epoch, counters } = this.#options;
+    const { counters } = this.#options;
     while (this.#waiting.size > 0) {
       const batch = this.#nextBatch();
       propose(batch.map((proposal) => ({
         command: proposal.command,
-        context: encodeProposalId(peerId, epoch, proposal.sequence, term),
+        context: this.#contextOf(proposal, term),
       })));
       counters.proposalMessages++;
       counters.proposalEntries += batch.length;
@@ -124,6 +132,13 @@ export class ProposalQueue {
         this.#handedOut.set(proposal.sequence, proposal);
       }
     }
+  }
+
+  #contextOf({ session, sequence }: ProposalRequest, term: number): Uint8Array {
+    const { peerId, epoch } = this.#options;
+    return session === undefined
+      ? encodeProposalId(peerId, epoch, sequence, term)
+      : encodeSessionContext(session, peerId, epoch, sequence, term);
   }
 
   #nextBatch(): ProposalRequest[] {
@@ -149,7 +164,7 @@ export class ProposalQueue {
     if (proposal === undefined) return undefined;
     this.#handedOut.delete(id.sequence);
     this.#bytes -= proposal.command.length;
-    return { proposal, index: entry.index, term: entry.term, result };
+    return { proposal, index: entry.index, term: entry.term, result, isDuplicate: false };
   }
 
   /** An entry of `appliedTerm` has been applied: what was handed out in an earlier term is lost. */

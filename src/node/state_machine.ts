@@ -28,6 +28,31 @@ export interface ApplyBatch {
   readonly lastApplied: number;
   /** Changes of the node's own state to commit with it. */
   readonly nodeState: NodeStateDelta;
+  /**
+   * Present when client sessions change with the batch, for machines with a `resultCodec`: takes the
+   * results of all commands and returns further changes of the node's own state, the results that are
+   * kept among them. To be called once, in the transaction that they are committed in; see `nodeStateOf`.
+   */
+  readonly sessionState?: (results: readonly unknown[]) => NodeStateDelta;
+}
+
+/**
+ * All changes of the node's own state that are to be committed with a batch. A state machine that
+ * supports client sessions calls it once for each batch, when it knows the results.
+ *
+ * @param results what `apply` is about to return.
+ */
+export function nodeStateOf(batch: ApplyBatch, results: readonly unknown[]): NodeStateDelta {
+  const { nodeState, sessionState } = batch;
+  return sessionState === undefined ? nodeState : [...nodeState, ...sessionState(results)];
+}
+
+/** How results of commands become bytes that are kept for whoever asks for them again. */
+export interface ResultCodec<Result = unknown> {
+  /** Encodes a result; equal results must give equal bytes. The bytes must not change afterwards. */
+  encode(result: Result): Uint8Array;
+  /** Decodes what `encode` made, in this version or an earlier one. */
+  decode(bytes: Uint8Array): Result;
 }
 
 /**
@@ -66,6 +91,11 @@ export interface StateMachine<Result = unknown> {
    * resolves; on failure or a crash the old state remains.
    */
   restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number): Promise<void>;
+  /**
+   * How its results are kept for client sessions. With it the machine supports sessions: it commits
+   * `nodeStateOf(batch, results)` with every batch. Without it sessions are refused.
+   */
+  readonly resultCodec?: ResultCodec<Result>;
   /** Releases what it holds. */
   close?(): void | Promise<void>;
 }

@@ -12,9 +12,10 @@ import {
   type Role,
   type Status,
 } from "../raft/mod.ts";
+import type { SessionCounters } from "./sessions/table.ts";
 
 /** Counters of one replica since its start. Ratios of them show how well work is batched. */
-export interface PeerCounters {
+export interface PeerCounters extends SessionCounters {
   /** Proposals taken from callers on this member. */
   proposals: number;
   /** Proposals that were lost with their leader and proposed again. */
@@ -65,6 +66,12 @@ export function createPeerCounters(): PeerCounters {
     messagesSent: 0,
     messagesRefused: 0,
     diskHangs: 0,
+    sessionsOpened: 0,
+    sessionsExpired: 0,
+    sessionsEvicted: 0,
+    sessionDuplicates: 0,
+    sessionRefusals: 0,
+    sessionResultsForgotten: 0,
   };
 }
 
@@ -108,6 +115,10 @@ export interface PeerStatus {
   readonly pendingAppends: number;
   /** Whether the oldest of them has been under way for an election timeout or longer. */
   readonly diskHangs: boolean;
+  /** Client sessions of the region. */
+  readonly sessions: number;
+  /** Bytes of results that are kept for them. */
+  readonly sessionResultBytes: number;
   /** What the replica has counted since it was opened. */
   readonly counters: Readonly<PeerCounters>;
 }
