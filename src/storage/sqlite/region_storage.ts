@@ -314,7 +314,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
 }
 
 /** The bytes of a write. @throws StorageError `STORAGE_LIMIT` when it does not fit into the database. */
-function checkLimits(next: RegionState, { entries, snapshot }: LogWrite): number {
+export function checkLimits(next: RegionState, { entries, snapshot }: LogWrite): number {
   if (next.lastIndex > INDEX_MAX) {
     throw new StorageError(
       "STORAGE_LIMIT",
