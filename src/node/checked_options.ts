@@ -66,6 +66,7 @@ export function checkNodeOptions(options: NodeOptions): CheckedNodeOptions {
   checkPositive("requestTimeoutMs", requestTimeoutMs);
   const snapshotSendsMax = options.snapshotSendsMax ?? SNAPSHOT_SENDS_MAX_DEFAULT;
   checkPositive("snapshotSendsMax", snapshotSendsMax);
+  if (options.sessionClockMs !== undefined) checkPositive("sessionClockMs", options.sessionClockMs);
   return {
     nodeId,
     directory: options.directory,

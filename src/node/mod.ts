@@ -43,6 +43,7 @@ export { EPOCH_BOUND } from "./envelope.ts";
 export { type CheckedLimits, checkLimits, type PeerLimits } from "./limits.ts";
 export type { MemberRecord } from "./member_book.ts";
 export { type MemberChange, MemberChangeRequest, PROMOTION_LAG_MAX } from "./member_changes.ts";
+export { askStanding, type Standing } from "./member_questions.ts";
 export { Node } from "./node.ts";
 export * from "./observer.ts";
 export * from "./options.ts";
@@ -56,6 +57,7 @@ export {
   recoverLastApplied,
   type RegionRecovery,
 } from "./recovery.ts";
+export { ClientSession } from "./sessions/client_session.ts";
 export {
   SESSION_CLOCK_MS_DEFAULT,
   SESSION_RESULT_BYTES_MAX,
@@ -72,6 +74,7 @@ export {
   type SessionKey,
   type SessionOperation,
 } from "./sessions/operation.ts";
+export { SequenceNumbers } from "./sessions/sequence_numbers.ts";
 export type { SessionCounters } from "./sessions/table.ts";
 export * from "./state_machine.ts";
 export {

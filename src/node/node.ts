@@ -14,6 +14,7 @@
 import { ConfigError, type PeerId, type RaftError } from "../raft/mod.ts";
 import { type CheckedNodeOptions, checkNodeOptions, checkPositive } from "./checked_options.ts";
 import { closeParts, releaseParts } from "./closing.ts";
+import { ELECTION_TICK_DEFAULT } from "./core.ts";
 import { StoppedError, UnknownRegionError } from "./errors.ts";
 import type { MemberChange } from "./member_changes.ts";
 import { hostRegion } from "./opening.ts";
@@ -23,14 +24,24 @@ import type {
   MemberStatus,
   NewMember,
   NodeOptions,
+  ProposalOptions,
   ProposalResult,
   ReadResult,
   RemovalOptions,
   RequestOptions,
+  SessionOptions,
 } from "./options.ts";
 import { createParts, type NodeParts } from "./parts.ts";
 import type { Region } from "./region.ts";
 import { deadlineOf, LocalProposal, LocalRead, request } from "./requests.ts";
+import type { ClientSession } from "./sessions/client_session.ts";
+import { atPosition, NO_COMMAND, openOperation } from "./sessions/client_sessions.ts";
+import {
+  formatSessionId,
+  parseSessionId,
+  type SessionKey,
+  type SessionOperation,
+} from "./sessions/operation.ts";
 import type { NodeStatus } from "./status.ts";
 
 /** One process of a cluster. */
@@ -89,28 +100,64 @@ export class Node implements AsyncDisposable {
    * @param command the bytes for the state machine; they must not change afterwards.
    * @returns where it is in the log and what the local state machine returned for it, once applied.
    * @throws RequestError by rejection: `OverloadedError`, `CommandTooLargeError`, `NotLeaderError`,
-   *   `DroppedError`, `TimedOutError`, `CancelledError`, `StoppedError`, `UnknownRegionError`. Each
-   *   says in `mayHaveTakenEffect` whether the command may still be applied.
+   *   `DroppedError`, `TimedOutError`, `CancelledError`, `StoppedError`, `UnknownRegionError`, and with
+   *   `session` `SessionError`. Each says in `mayHaveTakenEffect` whether the command may still be
+   *   applied. ConfigError by rejection when `session` is malformed.
    */
   propose<Result = unknown>(
     command: Uint8Array,
-    options: RequestOptions = {},
+    options: ProposalOptions = {},
   ): Promise<ProposalResult<Result>> {
-    const region = this.#regionFor(options);
-    if (region instanceof Error) return Promise.reject(region);
     if (!(command instanceof Uint8Array)) {
       return Promise.reject(
         new ConfigError(`command must be a Uint8Array: current value is ${String(command)}`),
       );
     }
-    const deadline = this.#deadline(options);
-    return request<ProposalResult, LocalProposal>(
-      "proposal",
-      options.signal,
-      (answer) => new LocalProposal(command, deadline, answer),
-      (proposal) => region.propose(proposal),
-      (proposal, reason) => region.push({ type: "cancel", request: proposal, reason }),
-    ) as Promise<ProposalResult<Result>>;
+    const { session } = options;
+    if (session === undefined) return this.#propose(command, options, undefined);
+    return atPosition(session, (operation) => this.#propose(command, options, operation));
+  }
+
+  /**
+   * Opens a client session: commands that are proposed through it take effect once, however often they
+   * are tried, across lost answers, leaders and restarts (thesis §6.3). Its methods work on this member;
+   * its id on any (`ProposalOptions.session`). Close it when it is not needed any more.
+   *
+   * @throws SessionError by rejection, `SESSIONS_UNSUPPORTED`, when the state machine has no
+   *   `resultCodec`; the errors of `propose`: what was opened and not learned of expires by itself.
+   */
+  openSession(options: SessionOptions = {}): Promise<ClientSession> {
+    const { checked, sessions } = this.#parts;
+    const { tickMs } = checked;
+    const electionTick = this.#parts.options.electionTick ?? ELECTION_TICK_DEFAULT;
+    return sessions.open({ attemptMs: 2 * electionTick * tickMs, ...options }, {
+      now: () => checked.clock.now(),
+      deadline: (call) => this.#deadline(call),
+      propose: (command, call, operation) => this.#propose(command, call, operation),
+    });
+  }
+
+  /**
+   * Opens a client session for a remote client, which names it in `ProposalOptions.session`; nobody
+   * keeps it alive but its commands.
+   *
+   * @returns its id, for any member.
+   * @throws as `openSession`.
+   */
+  async openSessionId(options: RequestOptions & { timeoutMs?: number } = {}): Promise<string> {
+    const operation = openOperation(options.timeoutMs);
+    const { result } = await this.#propose<SessionKey>(NO_COMMAND, options, operation);
+    return formatSessionId(result);
+  }
+
+  /**
+   * Closes a session by its id; one that is not there is closed already.
+   *
+   * @throws the errors of `propose`; ConfigError when it is no id.
+   */
+  async closeSessionId(id: string, options: RequestOptions = {}): Promise<void> {
+    const session = parseSessionId(id);
+    await this.#propose(NO_COMMAND, options, { kind: "close", session });
   }
 
   /**
@@ -281,6 +328,23 @@ export class Node implements AsyncDisposable {
     await this.stop();
   }
 
+  #propose<Result = unknown>(
+    command: Uint8Array,
+    options: RequestOptions,
+    session: SessionOperation | undefined,
+  ): Promise<ProposalResult<Result>> {
+    const region = this.#regionFor(options);
+    if (region instanceof Error) return Promise.reject(region);
+    const deadline = this.#deadline(options);
+    return request<ProposalResult, LocalProposal>(
+      "proposal",
+      options.signal,
+      (answer) => new LocalProposal(command, deadline, session, answer),
+      (proposal) => region.propose(proposal),
+      (proposal, reason) => region.push({ type: "cancel", request: proposal, reason }),
+    ) as Promise<ProposalResult<Result>>;
+  }
+
   async #openRegions(): Promise<void> {
     const parts = this.#parts;
     const wake = (): void => parts.turns.wake();
@@ -294,7 +358,8 @@ export class Node implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { options, checked, router, regions, departures, members, watch, turns } = this.#parts;
+    const { options, checked, router, regions, departures, members, watch, turns, sessions } =
+      this.#parts;
     await options.transport.start(router);
     this.#stopTicks = checked.clock.every(checked.tickMs, () => {
       for (const region of regions.values()) {
@@ -303,6 +368,7 @@ export class Node implements AsyncDisposable {
       }
       departures.tick();
       members.tick();
+      sessions.tick();
     });
     turns.wake();
   }

@@ -37,6 +37,8 @@ export async function hostRegion(region: CheckedRegion, opening: RegionOpening):
   const logger: Logger = checked.logger;
   const storage = await openRegion(options.storage, region);
   await finishInstallation(storage, stateMachine, spool, logger);
+  const nodeState = stateMachine.nodeState();
+  const { resultCodec } = stateMachine;
   const random = new Random((checked.seed + regionId) % Number.MAX_SAFE_INTEGER);
   const peer = new Peer({
     id: peerId,
@@ -53,7 +55,8 @@ export async function hostRegion(region: CheckedRegion, opening: RegionOpening):
     forwardProposals: options.forwardProposals,
     repeatDropped: options.repeatDropped,
     streamsSnapshots: true,
-    nodeState: stateMachine.nodeState(),
+    nodeState,
+    sessions: resultCodec && { nodeState, resultCodec, clockMs: options.sessionClockMs },
     stepDownOnRemoval: true,
     beginsAsLearner: true,
     limits: options.limits,

@@ -122,6 +122,11 @@ export interface NodeOptions {
   readonly repeatDropped?: boolean;
   /** How long a proposal or a read may take unless the call says otherwise, in milliseconds. Default 5,000. */
   readonly requestTimeoutMs?: number;
+  /**
+   * How often a leader lets the clock go on by which client sessions expire, in milliseconds, while there
+   * are any: each time costs an entry. Default 10,000.
+   */
+  readonly sessionClockMs?: number;
   /** When the logs are compacted, and what is kept. */
   readonly compaction?: CompactionOptions;
   /** How much may wait, and how batches are cut. */
@@ -144,6 +149,44 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
   /** Gives up after this many milliseconds, with `TimedOutError`. Checked at each tick. */
   readonly deadlineMs?: number;
+}
+
+/** A command's place in a client session, for services that carry the sessions of remote clients. */
+export interface SessionPosition {
+  /** The session, as `ClientSession.id` or `Node.openSessionId` said. */
+  readonly id: string;
+  /** Numbers the command in its session: an integer from 1, above `acknowledged`. */
+  readonly sequence: number;
+  /**
+   * The client waits for no result of a number up to this one: an integer from 0. At most 4,096 below
+   * `sequence`.
+   */
+  readonly acknowledged: number;
+}
+
+/** The options of a proposal. */
+export interface ProposalOptions extends RequestOptions {
+  /**
+   * The command takes effect once, however often it is proposed with this session and sequence number, by
+   * whichever member; each time with the result of that once.
+   */
+  readonly session?: SessionPosition;
+}
+
+/** The options of a session that is opened. */
+export interface SessionOptions extends RequestOptions {
+  /**
+   * How long it lives unused, in milliseconds, on a clock that stands still while nobody leads and has a
+   * resolution of 10 seconds: at most 30 days. Default 300,000.
+   */
+  readonly timeoutMs?: number;
+  /**
+   * How long one attempt of a command may take before it is made again, in milliseconds. Default: two
+   * election timeouts.
+   */
+  readonly attemptMs?: number;
+  /** Keep it alive while it is not used, until it is closed. Default true. */
+  readonly keepsAlive?: boolean;
 }
 
 /** The options of the removal of a member. */

@@ -17,6 +17,7 @@ import { Notifier } from "./notifier.ts";
 import type { NodeOptions } from "./options.ts";
 import type { Region } from "./region.ts";
 import { Router } from "./routing.ts";
+import { ClientSessions } from "./sessions/client_sessions.ts";
 import { SnapshotArrivals } from "./snapshots/arrivals.ts";
 import { SnapshotDepartures } from "./snapshots/departures.ts";
 import { FileSpool } from "./snapshots/file_spool.ts";
@@ -38,6 +39,7 @@ export interface NodeParts {
   readonly forwarding: MemberForwarding;
   readonly watch: MemberWatch;
   readonly transfers: Transfers;
+  readonly sessions: ClientSessions;
   readonly spool: SnapshotSpool;
   readonly arrivals: SnapshotArrivals;
   readonly departures: SnapshotDepartures;
@@ -71,6 +73,7 @@ export function createParts(
     notifier: new Notifier(nodeId, logger, options.observer ?? {}),
     counters: createNodeCounters(),
     transfers: new Transfers(),
+    sessions: new ClientSessions(),
     arrivals: new SnapshotArrivals(spool, logger),
   };
   const { directory } = shared;

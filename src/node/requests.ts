@@ -8,6 +8,7 @@ import { ConfigError } from "../raft/mod.ts";
 import { CancelledError, type RequestError } from "./errors.ts";
 import { ProposalRequest, ReadRequest } from "./events.ts";
 import type { ProposalResult, ReadResult, RequestOptions } from "./options.ts";
+import type { SessionOperation } from "./sessions/operation.ts";
 
 /** A caller's promise, and how it stops watching the caller's signal. */
 interface Answer<Value> {
@@ -19,8 +20,13 @@ interface Answer<Value> {
 /** A proposal with its caller. */
 export class LocalProposal extends ProposalRequest {
   readonly answer: Answer<ProposalResult>;
-  constructor(command: Uint8Array, deadline: number, answer: Answer<ProposalResult>) {
-    super(command, deadline);
+  constructor(
+    command: Uint8Array,
+    deadline: number,
+    session: SessionOperation | undefined,
+    answer: Answer<ProposalResult>,
+  ) {
+    super(command, deadline, session);
     this.answer = answer;
   }
 }
