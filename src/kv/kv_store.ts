@@ -15,12 +15,18 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, RaftError } from "../raft/mod.ts";
-import type { ApplyBatch, StateMachine } from "../node/state_machine.ts";
+import {
+  type ApplyBatch,
+  nodeStateOf,
+  type ResultCodec,
+  type StateMachine,
+} from "../node/state_machine.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { Database, reasonOf, type Statement } from "./database.ts";
 import { KvStorageError, KvUsageError } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { readRange } from "./range.ts";
+import { RESULT_CODEC } from "./result_codec.ts";
 import { type Meta, prepareSchema, readMeta, WRITE_META } from "./schema.ts";
 import { readNodeState, restoreSnapshot, snapshotChunks } from "./snapshot.ts";
 import type { KvResult, RangeRequest, RangeResult } from "./types.ts";
@@ -73,6 +79,8 @@ export class KvStore implements StateMachine<KvResult> {
   #meta: Meta;
   #executor: Executor;
   #nodeState: Map<string, Uint8Array>;
+  /** How its results are kept for client sessions. */
+  readonly resultCodec: ResultCodec<KvResult> = RESULT_CODEC;
   #durableIndex = 0;
   /** The bytes since the last commit and the last checkpoint, and the rows at them. */
   #uncommittedBytes = 0;
@@ -173,7 +181,7 @@ export class KvStore implements StateMachine<KvResult> {
         this.#uncommittedBytes += command.bytes.length;
         return this.#executor.execute(decodeCommand(command.bytes));
       });
-      for (const [key, value] of batch.nodeState) this.#writeNodeState(key, value);
+      for (const [key, value] of nodeStateOf(batch, results)) this.#writeNodeState(key, value);
       this.#meta.lastApplied = batch.lastApplied;
       this.#commitWhenDue();
       return results;
@@ -304,6 +312,7 @@ export class KvStore implements StateMachine<KvResult> {
     this.#writeMeta.run(lastApplied, revision, compactedRevision, sequence);
     this.#database.commit();
     this.#committedSequence = sequence;
+      this.#uncommittedBytes += value.length;
     this.#uncheckpointedBytes += this.#uncommittedBytes;
     this.#uncommittedBytes = 0;
   }
