@@ -115,24 +115,3 @@ function after(state: KeyState, action: KeyAction): KeyState {
 export function writtenValues(input: KeyInput): number[] {
   return [input.then, input.else].flatMap((action) => action.type === "put" ? [action.value] : []);
 }
-
-/**
- * The history with what can be known of unknown outcomes: a write whose value somebody saw took effect
- * before that answer came. This alone keeps the search short, as few unknown outcomes remain.
- */
-export function boundUnknownOutcomes(history: readonly KeyOperation[]): KeyOperation[] {
-  const seenAt = new Map<number, number>();
-  for (const { output, return: at } of history) {
-    if (output === undefined || at === undefined || output.value === 0) continue;
-    seenAt.set(output.value, Math.min(seenAt.get(output.value) ?? Infinity, at));
-  }
-  return history.map((operation) => {
-    if (operation.return !== undefined) return operation;
-    const seen = writtenValues(operation.input).flatMap((value) => seenAt.get(value) ?? []);
-    // Seen before it was called: no order can explain that, which the search is left to find.
-    const bound = Math.min(...seen);
-    return bound > operation.call && bound < Infinity
-      ? { ...operation, return: bound, output: undefined }
-      : operation;
-  });
-}

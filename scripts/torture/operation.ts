@@ -128,11 +128,23 @@ function pairOf(operation: ResponseOperation | undefined): KeyValue | undefined 
 }
 
 function answer(succeeded: boolean, pair: KeyValue | undefined, revision: number): Answer {
-  if (pair === undefined) {
-    return { output: { succeeded, value: 0, version: 0 }, revision, before: undefined };
-  }
-  const value = Number(Buffer.from(pair.value).toString());
-  const { version, createRevision, modRevision } = pair;
-  const before = { value, version, createRevision, modRevision };
+  const before = pair && versionOf(pair);
+  const { value, version } = before ?? { value: 0, version: 0 };
   return { output: { succeeded, value, version }, revision, before };
+}
+
+function versionOf(pair: KeyValue): SeenVersion {
+  const { version, createRevision, modRevision } = pair;
+  const value = Number(Buffer.from(pair.value).toString());
+  return { value, version, createRevision, modRevision };
+}
+
+/** Reads a key as of a revision. @throws EtcdError */
+export async function readVersion(
+  client: EtcdClient,
+  key: string,
+  revision: number,
+): Promise<SeenVersion | undefined> {
+  const { kvs } = await client.get(key, { revision });
+  return kvs[0] && versionOf(kvs[0]);
 }

@@ -6,12 +6,13 @@
  */
 
 import { checkLinearizability } from "../../src/sim/mod.ts";
-import { boundUnknownOutcomes, KEY_MODEL, type KeyInput, type KeyOperation } from "./model.ts";
+import { KEY_MODEL, type KeyInput, type KeyOperation } from "./model.ts";
 import type { Answer } from "./operation.ts";
 import { checkRevisions, hasChanged, type SeenRevisions, type SeenVersion } from "./revisions.ts";
+import { type ReadVersion, resolveUnknownOutcomes } from "./unknown_outcomes.ts";
 
 /** Most steps of a search; a history of a minute takes far fewer. */
-const STEPS_MAX = 50_000_000;
+const STEPS_MAX = 20_000_000;
 
 /** A call under way. */
 export interface OpenCall {
@@ -73,20 +74,28 @@ export class Recorder {
     this.#operations.push({ ...open, return: undefined, output: undefined });
   }
 
-  /** Checks all of it. */
-  check(): Verdict {
+  /** Checks all of it. @param read reads the store that was written to. */
+  async check(read: ReadVersion): Promise<Verdict> {
     const start = performance.now();
-    const { verdict, partition, steps } = checkLinearizability(
-      boundUnknownOutcomes(this.#operations),
-      KEY_MODEL,
-      STEPS_MAX,
-    );
-    const problem = verdict === "linearizable"
-      ? checkRevisions(this.#answers)
-      : `the history of key ${partition} is ${
-        verdict === "unknown" ? "too long to check" : verdict
-      }`;
-    return { problem, steps, milliseconds: performance.now() - start };
+    const { problem, steps } = await this.#search(read);
+    return {
+      problem: problem ?? checkRevisions(this.#answers),
+      steps,
+      milliseconds: performance.now() - start,
+    };
+  }
+
+  async #search(read: ReadVersion): Promise<{ problem: string | undefined; steps: number }> {
+    let history: KeyOperation[];
+    try {
+      history = await resolveUnknownOutcomes(this.#operations, this.#answers, read);
+    } catch (error) {
+      return { problem: error instanceof Error ? error.message : String(error), steps: 0 };
+    }
+    const { verdict, partition, steps } = checkLinearizability(history, KEY_MODEL, STEPS_MAX);
+    if (verdict === "linearizable") return { problem: undefined, steps };
+    const found = verdict === "unknown" ? "too long to check" : verdict;
+    return { problem: `the history of key ${partition} is ${found}`, steps };
   }
 
   #moment(): number {

@@ -165,11 +165,10 @@ class Run {
       await workload.stop();
     }
     const [state] = await untilEqual(waitFor(cluster));
-    await workload.readAll(DEADLINE_MS);
+    const { problem, steps, milliseconds } = await workload.check(DEADLINE_MS);
     this.#add(nemesis, workload, recorder);
     Object.assign(this.report, { elections: cluster.elections, appliedIndex: state.appliedIndex });
     cluster.check();
-    const { problem, steps, milliseconds } = recorder.check();
     this.report.checkSteps += steps;
     this.report.checkMs += milliseconds;
     if (problem !== undefined) throw new Error(problem);

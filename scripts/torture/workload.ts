@@ -9,8 +9,8 @@
 import { EtcdClient, EtcdError } from "../../src/etcd/mod.ts";
 import { Chance } from "../../src/sim/mod.ts";
 import { GET, type KeyAction, type KeyCompare, type KeyInput } from "./model.ts";
-import { perform } from "./operation.ts";
-import type { Recorder } from "./recorder.ts";
+import { perform, readVersion } from "./operation.ts";
+import type { Recorder, Verdict } from "./recorder.ts";
 import type { SeenVersion } from "./revisions.ts";
 
 /** What the clients are. */
@@ -74,10 +74,10 @@ export class Workload {
     this.#noteSilence();
   }
 
-  /** Reads all keys that were used, at each member, as further operations of the history. */
-  async readAll(deadlineMs: number): Promise<void> {
+  /** Reads all keys once more, at each member, and checks the history. @throws EtcdError */
+  async check(deadlineMs: number): Promise<Verdict> {
     const { endpoints, recorder } = this.#options;
-    const client = new EtcdClient({ endpoints });
+    const client = new EtcdClient({ endpoints, deadlineMs });
     try {
       for (const endpoint of endpoints) {
         for (const key of this.#seen.keys()) {
@@ -85,6 +85,7 @@ export class Workload {
           recorder.answered(open, await perform(client, open.input, { endpoint, deadlineMs }));
         }
       }
+      return await recorder.check((key, revision) => readVersion(client, key, revision));
     } finally {
       client.close();
     }
