@@ -13,6 +13,7 @@ import { devCommand } from "./dev.ts";
 import { CommandFailedError, EXIT_CODE, messageOf, UsageError } from "./errors.ts";
 import { getCommand } from "./get.ts";
 import { loadCommand } from "./load.ts";
+import { memberCommand } from "./member.ts";
 import { putCommand } from "./put.ts";
 import { runtimeName } from "./runtime.ts";
 import { snapshotCommand } from "./snapshot.ts";
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Command[] = [
   getCommand,
   delCommand,
   statusCommand,
+  memberCommand,
   loadCommand,
   storageCommand,
   snapshotCommand,
@@ -47,7 +49,8 @@ export function generalHelp(): string {
     "`flaredb COMMAND --help` shows the options of a command, `flaredb --version` the version.",
     "",
     "Exit codes: 0 done (finding nothing is no failure), 1 failed, 2 wrong command line,",
-    "3 no endpoint answered in time. Standard error says what happened and what to check.",
+    "3 no endpoint answered in time, 4 the node was removed from its cluster or has lost its data.",
+    "Standard error says what happened and what to check.",
     "",
   ].join("\n");
 }

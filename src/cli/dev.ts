@@ -14,7 +14,7 @@ import type { Command, Invocation } from "./command.ts";
 import { ENDPOINT_DEFAULT, findLeader } from "./endpoints.ts";
 import { CommandFailedError, EXIT_CODE, messageOf } from "./errors.ts";
 import { parseLogLevel } from "./log.ts";
-import { runtimeName, runtimeWarning } from "./runtime.ts";
+import { commandForPeople, runtimeName, runtimeWarning } from "./runtime.ts";
 import type { Terminal } from "./terminal.ts";
 
 const HOST = "127.0.0.1";
@@ -198,10 +198,11 @@ async function announceLeader(
   }
   // The first node of the default ports is what the client commands ask unless told otherwise.
   const option = endpoints[0] === ENDPOINT_DEFAULT ? "" : ` --endpoints ${endpoints[0]}`;
+  const flaredb = commandForPeople();
   say(
     `Write and read, from another terminal:\n` +
-      `  npx --yes deno@2.9.3 task flaredb put greeting hello${option}\n` +
-      `  npx --yes deno@2.9.3 task flaredb get greeting${option}\n` +
+      `  ${flaredb} put greeting hello${option}\n` +
+      `  ${flaredb} get greeting${option}\n` +
       `  etcdctl --endpoints=${endpoints.join(",")} get greeting\n` +
       `Ctrl-C stops all three.\n\n`,
   );

@@ -16,6 +16,8 @@ export const EXIT_CODE = {
   usage: 2,
   /** No endpoint answered in time. */
   unavailable: 3,
+  /** The node was removed from its cluster, or has lost its data: it never takes part again. */
+  expelled: 4,
 } as const;
 
 /** The command line is wrong: an unknown option, a missing argument, a value out of its range. */

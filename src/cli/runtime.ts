@@ -27,6 +27,11 @@ export function runtimeWarning(name: string = runtimeName()): string | undefined
     "use Deno 2.9.3, Node or Bun";
 }
 
+/** How people run this `flaredb`: from the package, which holds JavaScript, or from the sources. */
+export function commandForPeople(module: string = import.meta.url): string {
+  return module.endsWith(".ts") ? "npx --yes deno@2.9.3 task flaredb" : "npx flaredb";
+}
+
 /** What a process of `flaredb` may use, where the runtime can limit it (Deno). */
 export interface Permissions {
   /** Addresses, `host:port`, it may listen on or connect to. */

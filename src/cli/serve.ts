@@ -5,14 +5,19 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { type Counters, EtcdServer } from "../etcd/mod.ts";
 import { type KvResult, KvStore } from "../kv/mod.ts";
-import { Node } from "../node/mod.ts";
+import { Node, type Observer } from "../node/mod.ts";
 import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
 import { SqliteNodeStorage, type WriterOption } from "../storage/sqlite/mod.ts";
 import { CertificateFiles } from "../tls/mod.ts";
 import { GrpcTransport } from "../transport/grpc/mod.ts";
 import { formatAddress, type MemberAddress } from "./addresses.ts";
+import { CommandFailedError } from "./errors.ts";
+import { checkFirstStart, REGION_ID } from "./first_start.ts";
+import { Expulsion, membershipOf, membersOf } from "./membership.ts";
 import type { ServerTls, TlsFiles } from "./server_tls.ts";
 
 /** The longest request of a client that is replicated, as in etcd: 1.5 MiB. */
@@ -28,14 +33,18 @@ export interface ServerOptions {
   readonly clusterId: string;
   /** The folder of its data: `raft.db`, `lock.db`, `kv.db`, and `snapshots` while one arrives. */
   readonly data: string;
-  /** All members, this one included, in ascending order. */
+  /** The members that are known beforehand, this one included, in ascending order. */
   readonly members: readonly MemberAddress[];
+  /** Without data, wait to be added to a cluster that runs, instead of founding one. */
+  readonly join: boolean;
   /** Where to listen for peers, `host:port`. */
   readonly peerListen: string;
   /** Where to listen for clients, `host:port`. */
   readonly clientListen: string;
   /** How to speak with peers and clients. */
   readonly tls: ServerTls;
+  /** Whether peers may speak plaintext beyond this machine. */
+  readonly insecurePeer: boolean;
   /** Where SQLite writes the log. */
   readonly storageWriter: WriterOption;
   /** The length of a tick in milliseconds. */
@@ -63,17 +72,19 @@ export interface RunningServer {
 export async function serve(options: ServerOptions): Promise<RunningServer> {
   const logger = options.logger ?? SILENT_LOGGER;
   const certificates = openCertificates(options.tls, logger);
+  const expulsion = new Expulsion(options);
   let node: Node | undefined;
   try {
-    const opened = await openNode(options, certificates.peer, logger);
+    const opened = await openNode(options, certificates.peer, expulsion.observer, logger);
     node = opened.node;
+    requireAddresses(node);
     const etcd = await openApi(options, certificates.client, opened);
     logger.info(
       `serving clients on ${options.clientListen} (${describe(certificates.client)}), ` +
         `peers on ${options.peerListen} (${describe(certificates.peer)})`,
     );
     return {
-      stopped: opened.node.stopped,
+      stopped: Promise.race([opened.node.stopped, expulsion.happened]),
       stop: async () => {
         await etcd.close();
         await opened.node.stop();
@@ -125,31 +136,18 @@ interface OpenParts {
 async function openNode(
   options: ServerOptions,
   certificates: CertificateFiles | undefined,
+  observer: Observer,
   logger: Logger,
 ): Promise<OpenParts> {
   const { nodeId, clusterId, data } = options;
-  const storage = await SqliteNodeStorage.open({
-    directory: data,
-    identity: { clusterId, nodeId },
-    writer: options.storageWriter,
+  const transport = new GrpcTransport({
+    clusterId,
+    nodeId,
+    listen: options.peerListen,
+    ...(certificates === undefined ? { insecure: true } : { tls: { certificates } }),
     logger,
   });
-  let store: KvStore | undefined;
-  let transport: GrpcTransport;
-  try {
-    store = KvStore.open({ directory: data });
-    transport = new GrpcTransport({
-      clusterId,
-      nodeId,
-      listen: options.peerListen,
-      ...(certificates === undefined ? { insecure: true } : { tls: { certificates } }),
-      logger,
-    });
-  } catch (error) {
-    store?.close();
-    await storage.close();
-    throw error;
-  }
+  const { storage, store } = await openData(options, transport, logger);
   const members = options.members.map(({ nodeId, peer, client }) => ({
     peerId: nodeId,
     address: formatAddress(peer),
@@ -161,14 +159,54 @@ async function openNode(
     storage,
     directory: data,
     transport,
-    regions: [{ stateMachine: store, members }],
+    regions: [{ stateMachine: store, members, join: options.join }],
     tickMs: options.tickMs,
     electionTick: options.electionTicks,
     heartbeatTick: options.heartbeatTicks,
     limits: { commandBytesMax: REQUEST_BYTES_MAX + COMMAND_OVERHEAD_BYTES },
+    observer,
     logger,
   });
   return { node, store, storage, transport };
+}
+
+/** Opens the log and the store; a node that has none asks the others first whether it may have. */
+async function openData(
+  options: ServerOptions,
+  transport: GrpcTransport,
+  logger: Logger,
+): Promise<{ storage: SqliteNodeStorage; store: KvStore }> {
+  const { nodeId, clusterId, data } = options;
+  const isNew = !existsSync(join(data, "raft.db"));
+  let storage: SqliteNodeStorage | undefined;
+  try {
+    if (isNew) await checkFirstStart(options, transport, logger);
+    storage = await SqliteNodeStorage.open({
+      directory: data,
+      identity: { clusterId, nodeId },
+      writer: options.storageWriter,
+      logger,
+    });
+    if (!isNew && storage.region(REGION_ID) === undefined) {
+      await checkFirstStart(options, transport, logger);
+    }
+    return { storage, store: KvStore.open({ directory: data }) };
+  } catch (error) {
+    await storage?.close();
+    await transport.close();
+    throw error;
+  }
+}
+
+/** Refuses to go on alone where neither the data nor the options say where the others are. */
+function requireAddresses(node: Node): void {
+  const unknown = node.members().filter(({ nodeId, address }) =>
+    nodeId !== node.nodeId && address === undefined
+  );
+  if (unknown.length === 0) return;
+  throw new CommandFailedError(
+    `neither the data nor --members says where node ${unknown[0].nodeId} listens: give --members`,
+  );
 }
 
 /** What the parts of a node have counted: each by the part, and what it counts. */
@@ -193,17 +231,7 @@ async function openApi(
   parts: OpenParts,
 ): Promise<EtcdServer> {
   const { node, store } = parts;
-  const { peer: peerFiles, clientCertificates } = options.tls;
-  const peerScheme = peerFiles === undefined ? "http" : "https";
-  const clientScheme = certificates === undefined ? "http" : "https";
-  const members = () =>
-    node.members().map(({ nodeId, address, clientAddress, voter }) => ({
-      nodeId,
-      name: `node-${nodeId}`,
-      peerUrls: address === undefined ? [] : [`${peerScheme}://${address}`],
-      clientUrls: clientAddress === undefined ? [] : [`${clientScheme}://${clientAddress}`],
-      isLearner: !voter,
-    }));
+  const { clientCertificates } = options.tls;
   const etcd = new EtcdServer({
     // The store is the node's only state machine, so its results are those of the store.
     node: {
@@ -214,7 +242,8 @@ async function openApi(
     store,
     counters: () => countersOf(parts),
     clusterId: options.clusterId,
-    members,
+    members: () => membersOf(node, options),
+    membership: membershipOf(node, options),
     listen: options.clientListen,
     tls: certificates === undefined
       ? "insecure"

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { mkdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { join as joinPath, resolve } from "node:path";
 import process from "node:process";
 import { RaftError } from "../raft/mod.ts";
 import {
@@ -36,12 +36,15 @@ export const startCommand: Command = {
   summary: "Run one node",
   positionals: "",
   positionalCount: [0, 0],
-  description: "Runs one node of a cluster in this process. The first start creates the data and " +
-    "must name the same members on all of them; later starts go on from the data and refuse the " +
-    "data of another node or cluster. SIGINT (Ctrl-C) and SIGTERM end it cleanly, with exit code " +
-    "0. The log goes to standard error.",
+  description:
+    "Runs one node of a cluster in this process. The first start creates the data: of a new " +
+    "cluster, and then it must name the same members on all of them, or with --join of a node that " +
+    "`flaredb member add` has added to a cluster that runs. Later starts go on from the data, know " +
+    "who is a member by now, and refuse the data of another node or cluster. SIGINT (Ctrl-C) and " +
+    "SIGTERM end it cleanly, with exit code 0; exit code 4 says that the node was removed or has " +
+    "lost its data. The log goes to standard error.",
   options: {
-    id: { value: "N", help: "the id of this node, one of those in --members; required" },
+    id: { value: "N", help: "the id of this node; required" },
     "cluster-id": {
       value: "NAME",
       help: "the cluster, the same on all its nodes, up to 128 characters; required",
@@ -51,11 +54,18 @@ export const startCommand: Command = {
       value: "LIST",
       help:
         "all members with the addresses of their peers, and of their clients when these are to " +
-        "be listed to clients: ID=HOST:PORT[/CLIENT-HOST:PORT],…; required",
+        "be listed to clients: ID=HOST:PORT[/CLIENT-HOST:PORT],…; required at the first start. " +
+        "Later it is only an address book, and may be left out once the members were changed",
+    },
+    join: {
+      help:
+        "join a cluster that runs, as a member that was added to it; --members names some of the " +
+        "others. Means nothing once there is data",
     },
     "peer-listen": {
       value: "HOST:PORT",
-      help: "where to listen for peers; default: its own address in --members",
+      help: "where to listen for peers; default: its own address in --members; required where " +
+        "--members does not name it",
     },
     "client-listen": {
       value: "HOST:PORT",
@@ -108,6 +118,7 @@ async function runStart(invocation: Invocation, terminal: Terminal): Promise<num
   const asked = wishToEnd(terminal.signal, invocation.has("stop-with-stdin"));
   const failure = await Promise.race([asked.then((why) => logger.info(why)), server.stopped]);
   await stopWithin(server, STOP_DEADLINE_MS);
+  if (failure instanceof CommandFailedError) throw failure;
   if (failure instanceof Error) {
     throw new CommandFailedError(`the node has stopped: ${failure.message}`, { cause: failure });
   }
@@ -120,7 +131,8 @@ async function open(options: ServerOptions): Promise<RunningServer> {
     return await serve(options);
   } catch (error) {
     if (error instanceof RaftError) {
-      throw new CommandFailedError(`cannot start: ${error.message}`, { cause: error });
+      const exitCode = error instanceof CommandFailedError ? error.exitCode : EXIT_CODE.failed;
+      throw new CommandFailedError(`cannot start: ${error.message}`, { cause: error, exitCode });
     }
     throw error;
   }
@@ -134,28 +146,62 @@ function serverOptions(invocation: Invocation): Omit<ServerOptions, "logger"> {
     1,
     Number.MAX_SAFE_INTEGER,
   );
-  const members = parseMembers(invocation.requiredText("members"));
-  const self = members.find((member) => member.nodeId === nodeId);
-  if (self === undefined) {
-    const ids = members.map((member) => member.nodeId).join(", ");
-    throw new UsageError(`--id ${nodeId} is none of the ids in --members (${ids})`);
-  }
+  const data = resolve(invocation.requiredText("data"));
+  const join = invocation.has("join");
+  const { members, self } = membersOf(invocation, nodeId, data, join);
   const clientListen = listenAddress(invocation, "client-listen") ?? self.client ??
     { host: "127.0.0.1", port: 2379 };
   const peerListen = listenAddress(invocation, "peer-listen") ?? self.peer;
   return {
     nodeId,
     clusterId: invocation.requiredText("cluster-id"),
-    data: resolve(invocation.requiredText("data")),
+    data,
     members: members.map((member) => withClient(member, nodeId, clientListen)),
+    // Without --members there is data, which must not become that of a new cluster.
+    join: join || invocation.text("members") === undefined,
     peerListen: formatAddress(peerListen),
     clientListen: formatAddress(clientListen),
     tls: serverTlsOf(invocation, { members, peerListen, clientListen }),
+    insecurePeer: invocation.has("insecure-peer"),
     storageWriter: storageWriterOf(invocation),
     tickMs: invocation.integer("tick-ms", TICK_MS_DEFAULT, 1, 60_000),
     electionTicks: invocation.integer("election-ticks", ELECTION_TICKS_DEFAULT, 2, 10_000),
     heartbeatTicks: invocation.integer("heartbeat-ticks", HEARTBEAT_TICKS_DEFAULT, 1, 10_000),
   };
+}
+
+/** The members that are known beforehand, this node among them. */
+function membersOf(
+  invocation: Invocation,
+  nodeId: number,
+  data: string,
+  join: boolean,
+): { members: MemberAddress[]; self: MemberAddress } {
+  const text = invocation.text("members");
+  const hasData = existsSync(joinPath(data, "raft.db"));
+  if (text === undefined && !hasData) {
+    throw new UsageError(
+      join
+        ? "--members is required: it says where the others are"
+        : "--members is required at the first start",
+    );
+  }
+  const named = text === undefined ? [] : parseMembers(text);
+  const known = named.find((member) => member.nodeId === nodeId);
+  if (known !== undefined) return { members: named, self: known };
+  const peer = listenAddress(invocation, "peer-listen");
+  if (!join && !hasData) {
+    const ids = named.map((member) => member.nodeId).join(", ");
+    throw new UsageError(
+      `--id ${nodeId} is none of the ids in --members (${ids}). To join a cluster that runs, give ` +
+        "--join and --peer-listen",
+    );
+  }
+  if (peer === undefined) {
+    throw new UsageError(`--peer-listen is required where --members does not name node ${nodeId}`);
+  }
+  const self = { nodeId, peer, client: undefined };
+  return { members: [...named, self].sort((one, other) => one.nodeId - other.nodeId), self };
 }
 
 function storageWriterOf(invocation: Invocation): WriterOption {

@@ -55,7 +55,8 @@ export class ClusterHandlers {
     this.#serve(answer, async () => {
       const peerAddress = this.#peerAddress(request.peerUrls);
       const members = await this.#currentMembers(deadline);
-      refuseRepeated(members, request.peerUrls, undefined);
+      // Whoever takes the place of a member may take its address as well.
+      refuseRepeated(members, request.peerUrls, request.replaces);
       const replaces = request.replaces === 0n ? undefined : this.#idOf(members, request.replaces);
       const { isLearner } = request;
       const nodeId = await this.#change(
@@ -187,7 +188,7 @@ function badUrls(detail?: string): Refusal {
 function refuseRepeated(
   members: readonly Member[],
   urls: readonly string[],
-  self: bigint | undefined,
+  self: bigint,
 ): void {
   const bare = (url: string): string => url.replace(/^https?:\/\//, "");
   const taken = new Set(

@@ -85,8 +85,11 @@ export class MemberForwarding {
     if (region === undefined || this.#stopped) {
       throw new QuestionError(`region ${question.regionId} is not hosted here`);
     }
-    if (question.ask === "standing") return encodeStanding(standingOf(region, question.peerId));
     const { members, clock } = this.#parts;
+    if (question.ask === "standing") {
+      const standing = standingOf(region, question.peerId);
+      return encodeStanding({ ...standing, members: members.records(region) });
+    }
     try {
       const deadline = clock.now() + question.deadlineMs;
       return encodeChangeOutcome(await members.change(region, question.change, deadline));
@@ -131,9 +134,10 @@ export class MemberForwarding {
   }
 }
 
-function standingOf({ peer }: Region, peerId: number): Standing {
-  if (peer.isRemoved(peerId)) return "removed";
-  const { voters, learners } = peer.status();
-  if (voters.includes(peerId)) return "voter";
-  return learners.includes(peerId) ? "learner" : "none";
+function standingOf({ peer }: Region, peerId: number): Omit<Standing, "members"> {
+  const { voters, learners, progress } = peer.status();
+  const matchIndex = progress?.get(peerId)?.matchIndex ?? 0;
+  if (peer.isRemoved(peerId)) return { role: "removed", matchIndex };
+  if (voters.includes(peerId)) return { role: "voter", matchIndex };
+  return { role: learners.includes(peerId) ? "learner" : "none", matchIndex };
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type PeerId, RaftError } from "../raft/mod.ts";
+import type { PeerId, RaftError } from "../raft/mod.ts";
 import {
   MembershipError,
   type MembershipErrorCode,
@@ -15,12 +15,37 @@ import {
   RequestError,
   TimedOutError,
 } from "./errors.ts";
+import type { Transport } from "../transport/contract.ts";
 import { type MemberRecord, readMemberRecord } from "./member_book.ts";
 import type { MemberChange } from "./member_changes.ts";
 import type { MemberChangeResult } from "./options.ts";
 
-/** What a replica is to a region, as another member's state machine has it. */
-export type Standing = "voter" | "learner" | "none" | "removed";
+/** What a replica is to its region, as another member sees it. */
+export interface Standing {
+  /** Its role in the configuration; `removed` when its id is used up, `none` when it is not known. */
+  readonly role: "voter" | "learner" | "none" | "removed";
+  /** Up to where it is known to have the log; 0 when the member that was asked does not lead. */
+  readonly matchIndex: number;
+  /** Where the members live, as the one that was asked has it. */
+  readonly members: readonly MemberRecord[];
+}
+
+/**
+ * Asks a node what a replica is to its region.
+ *
+ * @param deadlineMs how long the answer may take, in milliseconds.
+ * @throws AskError by rejection, when there is no answer; QuestionError when it cannot be read.
+ */
+export async function askStanding(
+  transport: Pick<Transport, "ask">,
+  nodeId: number,
+  regionId: number,
+  peerId: PeerId,
+  deadlineMs: number,
+): Promise<Standing> {
+  const question = encodeMemberQuestion({ ask: "standing", regionId, peerId });
+  return decodeStanding(await transport.ask(nodeId, question, deadlineMs));
+}
 
 /** What is asked. */
 export type MemberQuestion =
@@ -77,16 +102,22 @@ export function decodeChangeOutcome(bytes: Uint8Array): MemberChangeResult {
 
 /** Encodes a standing. */
 export function encodeStanding(standing: Standing): Uint8Array {
-  return encode({ standing });
+  return encode({ ...standing });
 }
 
 /** @throws QuestionError when it cannot be read */
 export function decodeStanding(bytes: Uint8Array): Standing {
-  const { standing } = decode(bytes);
+  const { role, matchIndex, members } = decode(bytes);
+  const records = Array.isArray(members)
+    ? members.map((member) => readMemberRecord(member?.peerId, member))
+    : [undefined];
   for (const one of ["voter", "learner", "none", "removed"] as const) {
-    if (standing === one) return one;
+    if (role !== one || !(matchIndex === 0 || isId(matchIndex)) || records.includes(undefined)) {
+      continue;
+    }
+    return { role: one, matchIndex, members: records as MemberRecord[] };
   }
-  throw new QuestionError(`unknown standing ${JSON.stringify(standing)}`);
+  throw new QuestionError(`unknown standing ${JSON.stringify({ role, matchIndex })}`);
 }
 
 function encode(value: Record<string, unknown>): Uint8Array {

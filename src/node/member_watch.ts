@@ -11,13 +11,13 @@ import type { Transport } from "../transport/contract.ts";
 import type { Clock } from "./clock.ts";
 import type { MemberChange } from "./member_changes.ts";
 import type { MemberForwarding } from "./member_forwarding.ts";
-import { decodeStanding, encodeMemberQuestion } from "./member_questions.ts";
+import { askStanding } from "./member_questions.ts";
 import type { NodeMembers } from "./node_members.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Region } from "./region.ts";
 
-/** Election timeouts that a replica without a leader waits before it asks the others. */
-const SILENT_TIMEOUTS = 2;
+/** Election timeouts that a replica without a leader waits before it asks another node. */
+const LOST_TIMEOUTS = 2;
 
 /**
  * Election timeouts that a replica goes on after it has applied its own removal: the others may need
@@ -46,7 +46,8 @@ export interface MemberWatchParts {
 
 interface Watched {
   ticks: number;
-  silentTicks: number;
+  /** Ticks without a leader, or without anything from it. */
+  lostTicks: number;
   /** Ticks since the removal of this replica was seen; undefined before. */
   removedTicks: number | undefined;
   removalTold: boolean;
@@ -72,11 +73,13 @@ export class MemberWatch {
     const { electionTick } = this.#parts;
     watched.ticks++;
     if (this.#watchRemoval(region, watched)) return;
-    const { leader, state } = region.peer;
-    watched.silentTicks = leader === 0 ? watched.silentTicks + 1 : 0;
+    const { leader, state, lastApplied } = region.peer;
+    watched.lostTicks = leader === 0 || lastApplied === 0 ? watched.lostTicks + 1 : 0;
     if (watched.busy) return;
-    if (watched.silentTicks > 0) {
-      if (watched.silentTicks % (SILENT_TIMEOUTS * electionTick) === 0) this.#ask(region, watched);
+    if (watched.lostTicks > 0) {
+      // Whoever joins may not know where its leader lives, and asks at once.
+      const due = lastApplied === 0 ? 1 : 0;
+      if (watched.lostTicks % (LOST_TIMEOUTS * electionTick) === due) this.#ask(region, watched);
       return;
     }
     if (watched.ticks % electionTick !== 0) return;
@@ -91,7 +94,7 @@ export class MemberWatch {
     if (watched === undefined) {
       watched = {
         ticks: 0,
-        silentTicks: 0,
+        lostTicks: 0,
         // A removal that is on the disk already needs no patience.
         removedTicks: region.peer.isRemoved(region.peerId) ? Infinity : undefined,
         removalTold: false,
@@ -139,12 +142,11 @@ export class MemberWatch {
     if (nodes.length === 0) return;
     const nodeId = nodes[watched.asked++ % nodes.length];
     const { regionId, peerId } = region;
-    const question = encodeMemberQuestion({ ask: "standing", regionId, peerId });
     watched.busy = true;
-    transport.ask(nodeId, question, ASK_MS).then((answer) => {
-      const standing = decodeStanding(answer);
-      if (standing === "removed") this.#tellRemoval(region, watched);
-      if (standing === "none") this.#tellWait(region, watched, nodeId);
+    askStanding(transport, nodeId, regionId, peerId, ASK_MS).then(({ role, members: known }) => {
+      members.learn(region, known);
+      if (role === "removed") this.#tellRemoval(region, watched);
+      if (role === "none") this.#tellWait(region, watched, nodeId);
     }).catch((error) => logger.debug(`region ${regionId}: ${error.message}`))
       .finally(() => watched.busy = false);
   }

@@ -154,6 +154,27 @@ export class NodeMembers {
     return [...new Set(nodes)].filter((nodeId) => nodeId !== 0 && nodeId !== this.#nodeId);
   }
 
+  /** Where the members of a region live, those whose node is known. */
+  records(region: Region): MemberRecord[] {
+    return this.list(region).filter(({ nodeId }) => nodeId !== 0)
+      .map(({ peerId, nodeId, address, clientAddress }) => ({
+        peerId,
+        nodeId,
+        address,
+        clientAddress,
+      }));
+  }
+
+  /** Takes what another node says of members of which nothing is known here yet. */
+  learn(region: Region, records: readonly MemberRecord[]): void {
+    for (const { peerId, nodeId, address } of records) {
+      if (this.#recordOf(region, peerId)?.address !== undefined) continue;
+      if (region.peer.isRemoved(peerId)) continue;
+      this.#directory.set(region.regionId, peerId, nodeId);
+      this.#connect(nodeId, address);
+    }
+  }
+
   /** What to tell the others when this node lives elsewhere than is recorded. */
   ownUpdate(region: Region): MemberChange | undefined {
     const { peerId } = region;
@@ -173,16 +194,20 @@ export class NodeMembers {
       : change.kind === "swap"
       ? change.promoted
       : 0;
-    return this.list(region).filter(({ nodeId }) => nodeId !== 0).map((status): MemberRecord => {
-      const { peerId, nodeId, address, clientAddress } = status;
+    return this.records(region).map((record): MemberRecord => {
+      const { peerId, address, clientAddress } = record;
       const waits = learners.includes(peerId) && peerId !== promoted;
       const { becomesVoter, replaces } = this.#recordOf(region, peerId) ?? {};
-      const record = { peerId, nodeId, address, clientAddress };
-      if (change.kind === "update" && change.member.peerId === peerId) {
-        record.address = change.member.address ?? address;
-        record.clientAddress = change.member.clientAddress ?? clientAddress;
+      const goal = waits ? { becomesVoter, replaces } : {};
+      if (change.kind !== "update" || change.member.peerId !== peerId) {
+        return { ...record, ...goal };
       }
-      return waits ? { ...record, becomesVoter, replaces } : record;
+      return {
+        ...record,
+        ...goal,
+        address: change.member.address ?? address,
+        clientAddress: change.member.clientAddress ?? clientAddress,
+      };
     });
   }
 
