@@ -39,6 +39,24 @@ export class KvStorageError extends RaftError {
   }
 }
 
+/**
+ * Stored data is damaged, missing or contradicts itself. Nothing was answered from it; the store must
+ * be closed, and the member restored from a backup or replaced.
+ */
+export class KvCorruptError extends RaftError {
+  /** What is wrong, as a clause. */
+  readonly found: string;
+  /** Says what is wrong in which file, as a clause. */
+  constructor(path: string, found: string) {
+    super(
+      "KV_CORRUPT",
+      `In ${path}, ${found}; restore the directory from a backup, or remove the node from the ` +
+        "cluster and add it again with an empty directory",
+    );
+    this.found = found;
+  }
+}
+
 /** A snapshot stream is damaged, cut short, or of a version this build does not know. */
 export class KvSnapshotError extends RaftError {
   /** Says what happened. */

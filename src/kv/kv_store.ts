@@ -15,20 +15,24 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, RaftError } from "../raft/mod.ts";
-import {
-  type ApplyBatch,
-  nodeStateOf,
-  type ResultCodec,
-  type StateMachine,
-} from "../node/state_machine.ts";
+import type { ApplyBatch, StateMachine } from "../node/state_machine.ts";
 import { decodeCommand } from "./command_codec.ts";
+import { checkStored } from "./check.ts";
 import { Database, reasonOf, type Statement } from "./database.ts";
-import { KvStorageError, KvUsageError } from "./errors.ts";
+import { KvCorruptError, KvStorageError, KvUsageError } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { readRange } from "./range.ts";
-import { RESULT_CODEC } from "./result_codec.ts";
-import { type Meta, prepareSchema, readMeta, WRITE_META } from "./schema.ts";
-import { readNodeState, restoreSnapshot, snapshotChunks } from "./snapshot.ts";
+import {
+  type Meta,
+  metaRow,
+  nodeStateRow,
+  prepareSchema,
+  readMeta,
+  readNodeState,
+  WRITE_META,
+  WRITE_NODE_STATE,
+} from "./schema.ts";
+import { restoreSnapshot, snapshotChunks } from "./snapshot.ts";
 import type { KvResult, RangeRequest, RangeResult } from "./types.ts";
 import { VersionTable } from "./version_table.ts";
 
@@ -79,8 +83,6 @@ export class KvStore implements StateMachine<KvResult> {
   #meta: Meta;
   #executor: Executor;
   #nodeState: Map<string, Uint8Array>;
-  /** How its results are kept for client sessions. */
-  readonly resultCodec: ResultCodec<KvResult> = RESULT_CODEC;
   #durableIndex = 0;
   /** The bytes since the last commit and the last checkpoint, and the rows at them. */
   #uncommittedBytes = 0;
@@ -88,18 +90,23 @@ export class KvStore implements StateMachine<KvResult> {
   #uncheckpointedBytes = 0;
   #checkpointedSequence: number;
   #state: "open" | "restoring" | "failed" | "closed" = "open";
+  #tellFailure!: (error: RaftError) => void;
+  /**
+   * Resolves when the store can be of no more use, with the reason: its database failed, or holds a
+   * damaged row, which a read may find as well as `apply`. Never rejects.
+   */
+  readonly failed: Promise<RaftError> = new Promise((resolve) => this.#tellFailure = resolve);
 
   private constructor(options: KvStoreOptions) {
     this.#limits = readLimits(options);
     mkdirSync(options.directory, { recursive: true });
     this.path = join(options.directory, KV_FILE);
+    checkStored(this.path);
     this.#database = this.#connect("normal");
     try {
       prepareSchema(this.#database);
       this.#writeMeta = this.#database.prepare(WRITE_META);
-      this.#setNodeState = this.#database.prepare(
-        "INSERT OR REPLACE INTO node_state VALUES (?, ?)",
-      );
+      this.#setNodeState = this.#database.prepare(WRITE_NODE_STATE);
       this.#deleteNodeState = this.#database.prepare("DELETE FROM node_state WHERE key = ?");
       this.#versions = new VersionTable(this.#database);
       this.#meta = readMeta(this.#database);
@@ -115,10 +122,12 @@ export class KvStore implements StateMachine<KvResult> {
   }
 
   /**
-   * Opens the store of a directory, or creates it.
+   * Opens the store of a directory, or creates it. Every row is read and checked; a store that is
+   * refused is left as it is.
    *
    * @throws ConfigError when a limit is not a positive integer
-   * @throws KvStorageError when the file cannot be opened, or is of another version
+   * @throws KvStorageError when the file cannot be opened, or is of a newer version
+   * @throws KvCorruptError when stored data is damaged
    */
   static open(options: KvStoreOptions): KvStore {
     return new KvStore(options);
@@ -159,6 +168,8 @@ export class KvStore implements StateMachine<KvResult> {
    * Reads the state as of `lastApplied()`, or of a past revision.
    *
    * @throws KvReadError when the revision is in the future or compacted
+   * @throws KvStorageError when the database fails, KvCorruptError when a row is damaged; the store
+   *   is then of no more use
    */
   range(request: RangeRequest): RangeResult {
     this.#expectUsable("read");
@@ -169,8 +180,8 @@ export class KvStore implements StateMachine<KvResult> {
    * Applies a batch. A command that cannot be carried out is a `KvFailure` in its place.
    *
    * @throws KvUsageError when the batch is not after `lastApplied()`: it would be applied twice
-   * @throws KvStorageError when the database fails; the store is then of no more use, and what it
-   *   holds on disk is the state as of the last commit
+   * @throws KvStorageError when the database fails, KvCorruptError when a row is damaged; the store
+   *   is then of no more use, and what it holds on disk is the state as of the last commit
    */
   apply(batch: ApplyBatch): KvResult[] {
     this.#expectOpen("apply");
@@ -181,7 +192,7 @@ export class KvStore implements StateMachine<KvResult> {
         this.#uncommittedBytes += command.bytes.length;
         return this.#executor.execute(decodeCommand(command.bytes));
       });
-      for (const [key, value] of nodeStateOf(batch, results)) this.#writeNodeState(key, value);
+      for (const [key, value] of batch.nodeState) this.#writeNodeState(key, value);
       this.#meta.lastApplied = batch.lastApplied;
       this.#commitWhenDue();
       return results;
@@ -209,7 +220,8 @@ export class KvStore implements StateMachine<KvResult> {
       this.#commit();
       const reader = this.#connect("normal", SNAPSHOT_CACHE_BYTES);
       this.#readers.add(reader);
-      return snapshotChunks(reader, () => this.#readers.delete(reader));
+      const closed = (): void => void this.#readers.delete(reader);
+      return snapshotChunks(reader, closed, (error) => this.#fail(error));
     });
   }
 
@@ -290,7 +302,7 @@ export class KvStore implements StateMachine<KvResult> {
       this.#deleteNodeState.run(key);
       this.#nodeState.delete(key);
     } else {
-      this.#setNodeState.run(key, value);
+      this.#setNodeState.run(...nodeStateRow(key, value));
       this.#nodeState.set(key, value);
     }
   }
@@ -308,11 +320,9 @@ export class KvStore implements StateMachine<KvResult> {
 
   #commit(): void {
     if (!this.#database.inTransaction) return;
-    const { lastApplied, revision, compactedRevision, sequence } = this.#meta;
-    this.#writeMeta.run(lastApplied, revision, compactedRevision, sequence);
+    this.#writeMeta.run(...metaRow(this.#meta));
     this.#database.commit();
-    this.#committedSequence = sequence;
-      this.#uncommittedBytes += value.length;
+    this.#committedSequence = this.#meta.sequence;
     this.#uncheckpointedBytes += this.#uncommittedBytes;
     this.#uncommittedBytes = 0;
   }
@@ -347,11 +357,21 @@ export class KvStore implements StateMachine<KvResult> {
     try {
       return action();
     } catch (cause) {
-      if (cause instanceof RaftError) throw cause;
-      this.#state = "failed";
-      this.#database.rollback();
-      throw new KvStorageError(`Cannot ${what} in ${this.path}: ${reasonOf(cause)}`, { cause });
+      if (cause instanceof RaftError && !(cause instanceof KvCorruptError)) throw cause;
+      const message = `Cannot ${what} in ${this.path}: ${reasonOf(cause)}`;
+      const error = cause instanceof KvCorruptError
+        ? cause
+        : new KvStorageError(message, { cause });
+      this.#fail(error);
+      throw error;
     }
+  }
+
+  #fail(error: RaftError): void {
+    if (this.#state === "closed") return;
+    this.#state = "failed";
+    this.#database.rollback();
+    this.#tellFailure(error);
   }
 }
 

@@ -6,19 +6,20 @@
 
 import type { Database } from "./database.ts";
 import { reasonOf } from "./database.ts";
-import { KvSnapshotError } from "./errors.ts";
-import { readMeta, WRITE_META } from "./schema.ts";
+import { KvCorruptError, KvSnapshotError } from "./errors.ts";
+import {
+  metaRow,
+  nodeStateRow,
+  readMeta,
+  readNodeState,
+  WRITE_META,
+  WRITE_NODE_STATE,
+} from "./schema.ts";
 import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot_codec.ts";
 import { VersionTable } from "./version_table.ts";
 
 /** How many records are restored before other work gets its turn. */
 const RECORDS_A_TURN = 256;
-
-/** The node's own state. */
-export function readNodeState(database: Database): Map<string, Uint8Array> {
-  const rows = database.prepare("SELECT key, value FROM node_state ORDER BY key").all();
-  return new Map(rows.map((row) => [row.key as string, row.value as Uint8Array]));
-}
 
 /** Everything in the store as one read transaction of `reader` sees it. */
 function* readRecords(reader: Database): Generator<SnapshotRecord> {
@@ -42,8 +43,13 @@ function* readRecords(reader: Database): Generator<SnapshotRecord> {
  * Streams the state as it is now; `reader` is closed at the end, or when the stream is given up.
  *
  * @param closed is called once, after `reader` was closed.
+ * @param damaged is called when a row turns out to be.
  */
-export function snapshotChunks(reader: Database, closed: () => void): AsyncIterable<Uint8Array> {
+export function snapshotChunks(
+  reader: Database,
+  closed: () => void,
+  damaged: (error: KvCorruptError) => void,
+): AsyncIterable<Uint8Array> {
   reader.begin();
   // A read transaction begins with its first read, not with BEGIN.
   readMeta(reader);
@@ -62,6 +68,7 @@ export function snapshotChunks(reader: Database, closed: () => void): AsyncItera
           return Promise.resolve(result);
         } catch (cause) {
           release();
+          if (cause instanceof KvCorruptError) damaged(cause);
           if (cause instanceof KvSnapshotError) return Promise.reject(cause);
           const message = `Cannot go on with the snapshot: ${reasonOf(cause)}`;
           return Promise.reject(new KvSnapshotError(message, { cause }));
@@ -101,19 +108,20 @@ async function insertRecords(
 ): Promise<void> {
   const versions = new VersionTable(writer);
   const writeMeta = writer.prepare(WRITE_META);
-  const writeNodeState = writer.prepare("INSERT INTO node_state VALUES (?, ?)");
+  const writeNodeState = writer.prepare(WRITE_NODE_STATE);
   let count = 0;
   for await (const record of decodeSnapshot(chunks)) {
     if (record.kind === "version") versions.insert(record.row);
-    else if (record.kind === "node-state") writeNodeState.run(record.key, record.value);
-    else {
+    else if (record.kind === "node-state") {
+      writeNodeState.run(...nodeStateRow(record.key, record.value));
+    } else {
       const { meta } = record;
       if (meta.lastApplied !== lastApplied) {
         throw new KvSnapshotError(
           `Cannot restore: expected a snapshot as of index ${lastApplied}, found ${meta.lastApplied}`,
         );
       }
-      writeMeta.run(meta.lastApplied, meta.revision, meta.compactedRevision, meta.sequence);
+      writeMeta.run(...metaRow(meta));
     }
     if (++count % RECORDS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
   }

@@ -1,11 +1,22 @@
 /**
  * Reading and writing versions of keys: the statements over `history` and `current`, and what turns
- * rows into pairs. It knows nothing of commands, revisions to come or transactions.
+ * rows into pairs. Each row read is checked. It knows nothing of commands, revisions to come or
+ * transactions.
  *
  * @module
  */
 
-import type { Database, SqlRow, Statement } from "./database.ts";
+import type { Database, RowStatement, SqlColumns, Statement } from "./database.ts";
+import { KvCorruptError } from "./errors.ts";
+import { compareBytes } from "./range.ts";
+import {
+  CURRENT_SUM_SQL,
+  currentSum,
+  HISTORY_SUM_SQL,
+  historyChecksum,
+  historySum,
+  keyChecksum,
+} from "./row_checksum.ts";
 import { type KeyValue, NO_BYTES, NO_LEASE } from "./types.ts";
 import { type ChainHead, type ChainLink, jumpAfter, versionAt } from "./version_chain.ts";
 
@@ -41,112 +52,172 @@ export interface HistoryRow extends NewVersion {
   readonly ordinal: number;
 }
 
-const PAIR_COLUMNS = `h.key AS key, h.create_revision AS createRevision, h.revision AS modRevision,
-  h.version AS version, h.lease AS lease`;
-const NEWEST = "FROM current c JOIN history h ON h.sequence = c.sequence";
+/** The columns of {@linkcode PAIR_SQL} and the value. */
+type PairColumns = [
+  key: Uint8Array,
+  createRevision: number,
+  revision: number,
+  version: number,
+  lease: Uint8Array | null,
+  checksum: number,
+  sound: number | null,
+  value: Uint8Array | null,
+];
+
+/** A version that was reached by links, without its value. */
+interface LinkedVersion extends ChainLink {
+  readonly columns: PairColumns;
+}
+
+const PAIR_SQL = "h.key, h.create_revision, h.revision, h.version, h.lease, h.checksum";
+const LINKS_SQL = "h.sequence, h.previous, h.jump";
+const SUM_HOLDS = `h.sum = ${HISTORY_SUM_SQL}`;
+const CURRENT_DAMAGED = `c.sum <> ${CURRENT_SUM_SQL}`;
+/** Whether a row of `current` and the one of `history` it leads to are sound and fit each other. */
+const NEWEST_SOUND =
+  `(c.key = h.key AND c.version = h.version AND NOT ${CURRENT_DAMAGED} AND ${SUM_HOLDS})`;
+/** A row of `history` that cannot be found is damage, and must not hide that of `current`. */
+const NEWEST = "FROM current c LEFT JOIN history h ON h.sequence = c.sequence";
+/** Damaged rows are not passed over: reading them finds the damage. */
+const EXISTS = `(c.version > 0 OR ${CURRENT_DAMAGED})`;
+/** The value where it is needed to check a lease: they share a checksum. */
+const VALUE_OF_LEASE = "CASE WHEN h.lease IS NULL THEN NULL ELSE h.value END";
 
 /** The versions of one database. */
 export class VersionTable {
   readonly #database: Database;
-  readonly #head: Statement;
+  readonly #head: RowStatement;
   readonly #insert: Statement;
   readonly #setCurrent: Statement;
-  readonly #newestOne: Statement;
-  readonly #link: Statement;
-  readonly #pair: Statement;
-  readonly #pairKeyOnly: Statement;
-  readonly #ranges = new Map<string, Statement>();
+  readonly #newestOne: RowStatement;
+  readonly #linked: RowStatement;
+  readonly #value: RowStatement;
+  readonly #ranges = new Map<string, RowStatement>();
 
   constructor(database: Database) {
     this.#database = database;
-    this.#head = database.prepare(`
-      SELECT h.sequence AS sequence, h.create_revision AS createRevision, h.version AS version,
-        h.ordinal AS ordinal, h.jump AS jump, j.ordinal AS jumpOrdinal, j.jump AS jumpJump,
-        jj.ordinal AS jumpJumpOrdinal
+    this.#head = database.prepareRows(`
+      SELECT h.sequence, h.create_revision, h.version, h.ordinal, h.jump, j.ordinal, j.jump,
+        jj.ordinal, ${NEWEST_SOUND}
       ${NEWEST} LEFT JOIN history j ON j.sequence = h.jump
         LEFT JOIN history jj ON jj.sequence = j.jump
       WHERE c.key = ?`);
-    this.#insert = database.prepare("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    this.#setCurrent = database.prepare(`INSERT INTO current VALUES (?, ?, ?)
-      ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence, version = excluded.version`);
-    this.#newestOne = database.prepare(
-      `SELECT ${PAIR_COLUMNS}, h.value AS value ${NEWEST} WHERE c.key = ? AND c.version > 0`,
+    this.#insert = database.prepare(
+      "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
-    this.#link = database.prepare(
-      "SELECT sequence, revision, previous, jump FROM history WHERE sequence = ?",
+    this.#setCurrent = database.prepare(`INSERT INTO current VALUES (?, ?, ?, ?)
+      ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence, version = excluded.version,
+        sum = excluded.sum`);
+    this.#newestOne = database.prepareRows(
+      `SELECT ${PAIR_SQL}, ${NEWEST_SOUND}, h.value ${NEWEST} WHERE c.key = ?`,
     );
-    this.#pair = database.prepare(
-      `SELECT ${PAIR_COLUMNS}, h.value AS value FROM history h WHERE sequence = ?`,
+    this.#linked = database.prepareRows(
+      `SELECT ${PAIR_SQL}, ${SUM_HOLDS}, ${VALUE_OF_LEASE}, ${LINKS_SQL} FROM history h ` +
+        "WHERE h.sequence = ?",
     );
-    this.#pairKeyOnly = database.prepare(
-      `SELECT ${PAIR_COLUMNS} FROM history h WHERE sequence = ?`,
-    );
+    this.#value = database.prepareRows("SELECT value FROM history WHERE sequence = ?");
   }
 
-  /** The newest row of a key, a tombstone included. */
+  /**
+   * The newest row of a key, a tombstone included. Where it jumps to is not checked: a wrong jump is
+   * found by whoever follows it.
+   */
   head(key: Uint8Array): Head | undefined {
-    return this.#head.get(key) as unknown as Head | undefined;
+    const row = this.#head.first(key);
+    if (row === undefined) return undefined;
+    if (row[8] !== 1) this.#corrupt(`${DAMAGED_NEWEST} fails its checksum`);
+    return {
+      sequence: row[0] as number,
+      createRevision: row[1] as number,
+      version: row[2] as number,
+      ordinal: row[3] as number,
+      jump: row[4] as number,
+      jumpOrdinal: row[5] as number | null,
+      jumpJump: row[6] as number | null,
+      jumpJumpOrdinal: row[7] as number | null,
+    };
   }
 
   /** Appends a version as row `sequence` and makes it the newest of its key. */
   append(sequence: number, version: NewVersion, head: Head | undefined): void {
-    const jump = head === undefined ? 0 : jumpAfter(head);
+    // Where a damaged row jumps to is nowhere further back, or found by whoever follows it.
+    const jump = head === undefined ? 0 : Math.min(jumpAfter(head), head.sequence);
     const ordinal = head === undefined ? 1 : head.ordinal + 1;
     this.insert({ ...version, sequence, previous: head?.sequence ?? 0, jump, ordinal });
   }
 
   /** Writes a whole row and makes it the newest of its key. */
   insert(row: HistoryRow): void {
+    const { sequence, key, revision, createRevision, version, value, previous, jump, ordinal } =
+      row;
+    const lease = leaseToColumn(row.lease);
     this.#insert.run(
-      row.sequence,
-      row.key,
-      row.revision,
-      row.createRevision,
-      row.version,
-      leaseToColumn(row.lease),
-      row.value,
-      row.previous,
-      row.jump,
-      row.ordinal,
+      sequence,
+      key,
+      revision,
+      createRevision,
+      version,
+      lease,
+      value,
+      previous,
+      jump,
+      ordinal,
+      historySum(
+        sequence,
+        revision,
+        createRevision,
+        version,
+        previous,
+        jump,
+        ordinal,
+        lease !== null,
+      ),
+      historyChecksum(keyChecksum(key), revision, lease, value),
     );
-    this.#setCurrent.run(row.key, row.sequence, row.version);
+    this.#setCurrent.run(key, sequence, version, currentSum(sequence, version));
   }
 
   /** The newest pair of a key, unless it is deleted. */
   newest(key: Uint8Array): KeyValue | undefined {
-    const row = this.#newestOne.get(key);
-    return row === undefined ? undefined : toPair(row);
+    const row = this.#newestOne.first(key) as PairColumns | undefined;
+    if (row === undefined) return undefined;
+    const pair = this.#newestPair(row);
+    return pair.version > 0 ? pair : undefined;
   }
 
   /** The newest pairs of a range in the order of keys; at most `limit`, -1 for all. */
   newestRange(range: KeyRange, limit: number, withValues: boolean): KeyValue[] {
-    const value = withValues ? ", h.value AS value" : "";
     const statement = this.#rangeStatement(
-      `SELECT ${PAIR_COLUMNS}${value} ${NEWEST}`,
-      "AND c.version > 0 ORDER BY c.key LIMIT ?",
+      `SELECT ${PAIR_SQL}, ${NEWEST_SOUND}, ${withValues ? "h.value" : VALUE_OF_LEASE} ${NEWEST}`,
+      `AND ${EXISTS} ORDER BY c.key LIMIT ?`,
       range,
     );
-    return statement.all(...bounds(range), limit).map(toPair);
+    return statement.all(...bounds(range), limit).map((row) => {
+      const pair = this.#newestPair(row as PairColumns);
+      return withValues || pair.value.length === 0 ? pair : { ...pair, value: NO_BYTES };
+    });
   }
 
   /** How many keys of a range exist. */
   countNewest(range: KeyRange): number {
     const statement = this.#rangeStatement(
-      "SELECT count(*) AS count FROM current c",
-      "AND c.version > 0",
+      `SELECT total(c.version > 0), total(${CURRENT_DAMAGED}) FROM current c`,
+      "",
       range,
     );
-    return statement.get(...bounds(range))!.count as number;
+    const [count, damaged] = statement.first(...bounds(range))!;
+    if (damaged !== 0) this.#corrupt(`${damaged} rows of current fail their sums`);
+    return count as number;
   }
 
   /** The keys of a range that exist, in their order. */
   newestKeys(range: KeyRange): Uint8Array[] {
     const statement = this.#rangeStatement(
-      "SELECT c.key AS key FROM current c",
-      "AND c.version > 0 ORDER BY c.key",
+      "SELECT c.key FROM current c",
+      `AND ${EXISTS} ORDER BY c.key`,
       range,
     );
-    return statement.all(...bounds(range)).map((row) => row.key as Uint8Array);
+    return statement.all(...bounds(range)).map(([key]) => key as Uint8Array);
   }
 
   /**
@@ -161,76 +232,133 @@ export class VersionTable {
   ): { pairs: KeyValue[]; count: number } {
     const pairs: KeyValue[] = [];
     let count = 0;
-    const row = (sequence: number) => this.#link.get(sequence) as unknown as ChainLink | undefined;
-    const read = withValues ? this.#pair : this.#pairKeyOnly;
-    for (const start of this.#newestLinks(range)) {
-      const link = versionAt(start, revision, row);
-      if (link === undefined) continue;
-      if (limit >= 0 && pairs.length >= limit) {
-        if ((this.#pairKeyOnly.get(link.sequence)!.version as number) > 0) count++;
-        continue;
-      }
-      const found = read.get(link.sequence)!;
-      if (found.version === 0) continue;
+    for (const start of this.#newestVersions(range)) {
+      const found = this.#versionAt(start, revision);
+      if (found === undefined || found.columns[3] === 0) continue;
       count++;
-      pairs.push(toPair(found));
+      if (limit >= 0 && pairs.length >= limit) continue;
+      const columns = withValues ? this.#withValue(found) : found.columns;
+      pairs.push(toPair(columns, withValues ? columns[7] ?? NO_BYTES : NO_BYTES));
     }
     return { pairs, count };
   }
 
   /** Every row of `history` in the order of writing. */
   *history(): Generator<HistoryRow> {
-    const statement = this.#database.prepare("SELECT * FROM history ORDER BY sequence");
+    const statement = this.#database.prepareRows(
+      `SELECT ${PAIR_SQL}, ${SUM_HOLDS}, h.value, ${LINKS_SQL}, h.ordinal FROM history h ` +
+        "ORDER BY h.sequence",
+    );
     for (const row of statement.iterate()) {
+      const columns = row as PairColumns;
+      const [sequence, previous, jump, ordinal] = row.slice(8) as number[];
+      this.#check(columns, `row ${sequence} of history`);
+      const [key, createRevision, revision, version, lease, , , value] = columns;
       yield {
-        sequence: row.sequence as number,
-        key: row.key as Uint8Array,
-        revision: row.revision as number,
-        createRevision: row.create_revision as number,
-        version: row.version as number,
-        lease: leaseFromColumn(row.lease as Uint8Array | null),
-        value: row.value as Uint8Array,
-        previous: row.previous as number,
-        jump: row.jump as number,
-        ordinal: row.ordinal as number,
+        sequence,
+        key,
+        revision,
+        createRevision,
+        version,
+        lease: leaseFromColumn(lease),
+        value: value as Uint8Array,
+        previous,
+        jump,
+        ordinal,
       };
     }
   }
 
-  #newestLinks(range: KeyRange): ChainLink[] {
+  /** The newest version of each key of a range. */
+  #newestVersions(range: KeyRange): LinkedVersion[] {
     const statement = this.#rangeStatement(
-      `SELECT h.sequence AS sequence, h.revision AS revision, h.previous AS previous,
-        h.jump AS jump ${NEWEST}`,
+      `SELECT ${PAIR_SQL}, ${NEWEST_SOUND}, ${VALUE_OF_LEASE}, ${LINKS_SQL} ${NEWEST}`,
       "ORDER BY c.key",
       range,
     );
-    return statement.all(...bounds(range)) as unknown as ChainLink[];
+    return statement.all(...bounds(range)).map((row) => {
+      this.#check(row as PairColumns, DAMAGED_NEWEST);
+      return toLinkedVersion(row);
+    });
   }
 
-  #rangeStatement(select: string, rest: string, range: KeyRange): Statement {
+  /** The version of `start`'s key as of a revision. */
+  #versionAt(start: LinkedVersion, revision: number): LinkedVersion | undefined {
+    let asked = 0;
+    const found = versionAt(start, revision, (sequence) => {
+      asked = sequence;
+      const row = this.#linked.first(sequence);
+      if (row === undefined) return undefined;
+      const name = `row ${sequence} of history`;
+      this.#check(row as PairColumns, name);
+      if (compareBytes(row[0] as Uint8Array, start.columns[0]) === 0) return toLinkedVersion(row);
+      return this.#corrupt(`${name} belongs to another key than its successor`);
+    });
+    // A row that compaction has removed is never the last one asked for.
+    if (found === undefined && asked > 0) this.#corrupt(`row ${asked} of history is missing`);
+    return found as LinkedVersion | undefined;
+  }
+
+  #withValue({ sequence, columns }: LinkedVersion): PairColumns {
+    const value = this.#value.first(sequence)?.[0] as Uint8Array | undefined;
+    const complete = columns.with(7, value ?? NO_BYTES) as PairColumns;
+    this.#check(complete, `row ${sequence} of history`);
+    return complete;
+  }
+
+  #newestPair(columns: PairColumns): KeyValue {
+    this.#check(columns, DAMAGED_NEWEST);
+    return toPair(columns, columns[7] ?? NO_BYTES);
+  }
+
+  /** Checks a row: its sum, and its bytes where the value is at hand. */
+  #check([key, , revision, , lease, checksum, sound, value]: PairColumns, name: string): void {
+    const intact = sound === 1 &&
+      (value === null || historyChecksum(keyChecksum(key), revision, lease, value) === checksum);
+    if (!intact) this.#corrupt(`${name} fails its checksum`);
+  }
+
+  #corrupt(found: string): never {
+    throw new KvCorruptError(this.#database.path, found);
+  }
+
+  #rangeStatement(select: string, rest: string, range: KeyRange): RowStatement {
     const where = range.end === undefined ? "c.key >= ?" : "c.key >= ? AND c.key < ?";
     const sql = `${select} WHERE ${where} ${rest}`;
     let statement = this.#ranges.get(sql);
     if (statement === undefined) {
-      statement = this.#database.prepare(sql);
+      statement = this.#database.prepareRows(sql);
       this.#ranges.set(sql, statement);
     }
     return statement;
   }
 }
 
+const DAMAGED_NEWEST = "a row of current, or the row of history that it leads to,";
+
+function toLinkedVersion(columns: SqlColumns): LinkedVersion {
+  const [sequence, previous, jump] = columns.slice(8) as number[];
+  return {
+    columns: columns as PairColumns,
+    sequence,
+    revision: columns[2] as number,
+    previous,
+    jump,
+  };
+}
+
 function bounds(range: KeyRange): Uint8Array[] {
   return range.end === undefined ? [range.key] : [range.key, range.end];
 }
 
-function toPair(row: SqlRow): KeyValue {
+function toPair(columns: PairColumns, value: Uint8Array): KeyValue {
   return {
-    key: row.key as Uint8Array,
-    createRevision: row.createRevision as number,
-    modRevision: row.modRevision as number,
-    version: row.version as number,
-    value: (row.value as Uint8Array | undefined) ?? NO_BYTES,
-    lease: leaseFromColumn(row.lease as Uint8Array | null),
+    key: columns[0],
+    createRevision: columns[1],
+    modRevision: columns[2],
+    version: columns[3],
+    value,
+    lease: leaseFromColumn(columns[4]),
   };
 }
 
