@@ -5,6 +5,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +22,9 @@ export type StorageKind = (typeof STORAGE_KINDS)[number];
 type Open = () => Promise<NodeStorage>;
 
 const REGION_ID = 1;
+
+/** Memory of Linux as files: a trace restarts processes, never machines, and need not wait for a disk. */
+const MEMORY_FOLDER = "/dev/shm";
 
 /** The disk of one node. */
 export class Disk {
@@ -89,7 +93,8 @@ export class Disks {
       const contents = new MemoryDisk();
       return () => Promise.resolve(new MemoryNodeStorage(identity, contents));
     }
-    this.#folder ??= await mkdtemp(join(tmpdir(), "raft-conformance-"));
+    const parent = existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir();
+    this.#folder ??= await mkdtemp(join(parent, "raft-conformance-"));
     const directory = join(this.#folder, `node-${id}`);
     // Loaded only when asked for: the module needs node:sqlite.
     const { SqliteNodeStorage } = await import("../../src/storage/sqlite/mod.ts");
