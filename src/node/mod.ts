@@ -64,6 +64,7 @@ export {
   SESSION_TIMEOUT_MS_DEFAULT,
   SESSION_TIMEOUT_MS_MAX,
   SESSION_WINDOW,
+  type SessionLimits,
   SESSIONS_MAX,
   SESSIONS_RESULT_BYTES_MAX,
 } from "./sessions/limits.ts";

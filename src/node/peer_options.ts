@@ -6,6 +6,7 @@
 
 import type { Logger, LogStorage, PeerId, ReadOnlyMode } from "../raft/mod.ts";
 import type { PeerLimits } from "./limits.ts";
+import type { SessionLimits } from "./sessions/limits.ts";
 import type { ResultCodec } from "./state_machine.ts";
 
 /** What a peer reads of its storage; a `RaftStorage` is one. */
@@ -25,6 +26,11 @@ export interface PeerSessionOptions {
    * 10,000.
    */
   readonly clockMs?: number;
+  /**
+   * Smaller limits, to be the same on every member and for the whole life of the region: for
+   * simulations. Default: those of every node.
+   */
+  readonly limits?: SessionLimits;
 }
 
 /** The options of a `Peer`. */

@@ -1,53 +1,39 @@
 /**
  * The clients of one region: each asks, waits, thinks, and asks again, on any node; what it asked for
- * and what it was answered becomes the history. After an unknown outcome it may ask for the same
- * again, as another operation.
+ * and what it was answered becomes the history. After an unknown outcome it asks for the same again: as
+ * the same command of its session, which takes effect once, or without one as another operation.
  *
  * @module
  */
 
-import { type PeerEffects, ProposalRequest, ReadRequest } from "../node/mod.ts";
+import type { PeerEffects, SessionKey, SessionOperation } from "../node/mod.ts";
+import {
+  answerOnce,
+  type Call,
+  ClientProposal,
+  ClientRead,
+  isUndertaking,
+  type Purpose,
+  type Undertaking,
+} from "./calls.ts";
 import type { Chance } from "./chance.ts";
+import { ClientSessions } from "./client_sessions.ts";
 import { violated } from "./errors.ts";
 import type { HistoryOperation } from "./history.ts";
 import type { Host } from "./host.ts";
 import type { Operation, Workload } from "./machine.ts";
-import type { Attempt, RegionTruth } from "./region_truth.ts";
+import type { RegionTruth } from "./region_truth.ts";
 import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
 /** How many of a thousand reads are of a member's own state, without a barrier. */
 const SERIALIZABLE_PER_MILLE = 100;
-
-/** One operation under way. */
-interface Call {
-  readonly client: number;
-  readonly operation: Operation;
-  readonly host: Host;
-  readonly calledAt: number;
-  /** What was committed when it was called: a read must not be served below it. */
-  readonly floor: number;
-  readonly attempt: Attempt | undefined;
-  request: ClientProposal | ClientRead | undefined;
-  /** Whether the peer has answered: it does so once. */
-  isAnswered: boolean;
-}
-
-class ClientProposal extends ProposalRequest {
-  readonly call: Call;
-  constructor(command: Uint8Array, deadline: number, call: Call) {
-    super(command, deadline);
-    this.call = call;
-  }
-}
-
-class ClientRead extends ReadRequest {
-  readonly call: Call;
-  constructor(deadline: number, call: Call) {
-    super(deadline);
-    this.call = call;
-  }
-}
+/** How many of a thousand uncertain commands of a session are repeated, and how often at most. */
+const REPEATED_PER_MILLE = 850;
+const ATTEMPTS_MAX = 12;
+/** How many of a thousand requests a client does not wait for to the end. */
+const IMPATIENT_PER_MILLE = 60;
+const NO_COMMAND = new Uint8Array(0);
 
 /** What clients are made of. */
 export interface ClientParts {
@@ -61,39 +47,45 @@ export interface ClientParts {
   readonly hosts: () => readonly Host[];
 }
 
-/** An operation of the history, and what is known of its effect. */
+/** An operation of the history. */
 interface Recorded {
   readonly operation: HistoryOperation;
-  /** Of a write of unknown outcome. */
-  readonly attempt: Attempt | undefined;
+  /** Of a write of unknown outcome: its attempts. */
+  readonly uncertain: Undertaking | undefined;
 }
 
 /** The clients of a region. */
 export class Clients {
   readonly #recorded: Recorded[] = [];
   readonly #parts: ClientParts;
+  readonly #sessions: ClientSessions;
   readonly #open = new Set<Call>();
+  /** What is uncertain and will be asked for again. */
+  readonly #repeating = new Set<Undertaking>();
   #moment = 0;
   #isOver = false;
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
-    for (let client = 0; client < parts.count; client++) this.#think(client, undefined);
+    this.#sessions = new ClientSessions(parts.world.environment, parts.chance);
+    for (let client = 0; client < parts.count; client++) this.#think(() => this.#next(client));
   }
 
   /**
-   * What the clients saw. A write of unknown outcome that is in no log is left out: if it had taken
-   * effect nevertheless, what others saw would have no valid order.
+   * What the clients saw. A write of unknown outcome that was never applied is left out: if it had
+   * taken effect nevertheless, what others saw would have no valid order.
    */
   get history(): HistoryOperation[] {
-    return this.#recorded.filter(({ attempt }) => attempt?.committedIndex !== 0)
-      .map(({ operation }) => operation);
+    const isApplied = ({ uncertain }: Recorded): boolean =>
+      uncertain === undefined || uncertain.attempts.some(({ appliedIndex }) => appliedIndex > 0);
+    return this.#recorded.filter(isApplied).map(({ operation }) => operation);
   }
 
   /** Ends the clients: what is under way stays of unknown outcome. */
   end(): void {
     this.#isOver = true;
     for (const call of [...this.#open]) this.#lose(call);
+    for (const undertaking of [...this.#repeating]) this.#recordUncertain(undertaking);
   }
 
   /** Calls the node's process leaves without an answer. */
@@ -103,10 +95,12 @@ export class Clients {
 
   /** Takes a peer's answers. */
   answer(replica: Replica, effects: PeerEffects): void {
-    for (const { proposal, index, result } of effects.applied) {
+    for (const { proposal, index, result, isDuplicate } of effects.applied) {
       if (!(proposal instanceof ClientProposal)) continue;
       answerOnce(proposal.call);
-      this.#written(proposal.call, index, result);
+      this.#parts.truth.answered(proposal.call.attempt!, index, result, isDuplicate);
+      if (isDuplicate) this.#parts.world.coverage.add("answers that were kept");
+      this.#written(proposal.call, result);
     }
     for (const { read, index } of effects.readable) {
       if (!(read instanceof ClientRead)) continue;
@@ -120,45 +114,82 @@ export class Clients {
     }
   }
 
-  #think(client: number, again: Operation | undefined): void {
+  #think(action: () => void): void {
     const { world, chance } = this.#parts;
     world.schedule(chance.between(100, world.environment.thinkMaxUs), () => {
-      if (!this.#isOver) this.#ask(client, again);
+      if (!this.#isOver) action();
     });
   }
 
-  #ask(client: number, again: Operation | undefined): void {
-    const { chance, workload, truth, world, regionId } = this.#parts;
-    const hosts = this.#parts.hosts();
-    if (hosts.length === 0) return this.#think(client, again);
-    const host = this.#choose(hosts);
+  /** A client begins something new. */
+  #next(client: number): void {
+    const session = this.#sessions.prepare(client);
+    if (session === undefined) this.#begin(client, undefined);
+    else this.#ask({ client, session });
+  }
+
+  /** A client begins an operation; `again`: one that it has begun before, as a new one. */
+  #begin(client: number, again: Operation | undefined): void {
+    const { chance, workload } = this.#parts;
     const operation = again ?? workload.next(chance, client);
-    if (operation.kind === "read" && host.isAwake && chance.hits(SERIALIZABLE_PER_MILLE)) {
-      this.#readSerializably(host, operation);
-      return this.#think(client, undefined);
-    }
-    const deadline = host.clock.nowMs + chance.between(20, world.environment.requestTimeoutMs);
-    const command = operation.kind === "write" ? workload.encode(operation.input) : undefined;
-    const call: Call = {
+    const isWrite = operation.kind === "write";
+    this.#ask({
       client,
       operation,
-      host,
       calledAt: this.#moment++,
+      attempts: [],
+      session: isWrite ? this.#sessions.command(client) : undefined,
+      isUncertain: false,
+    });
+  }
+
+  #ask(purpose: Purpose): void {
+    const { chance, truth, world } = this.#parts;
+    const hosts = this.#parts.hosts();
+    if (hosts.length === 0) return this.#think(() => this.#ask(purpose));
+    const host = this.#choose(hosts);
+    const isRead = isUndertaking(purpose) && purpose.operation.kind === "read";
+    if (isRead && host.isAwake && chance.hits(SERIALIZABLE_PER_MILLE)) {
+      this.#readSerializably(host, purpose.operation);
+      return this.#think(() => this.#next(purpose.client));
+    }
+    const call: Call = {
+      purpose,
+      host,
       floor: truth.commitIndex,
-      attempt: command === undefined ? undefined : truth.propose(command),
+      attempt: isRead ? undefined : truth.propose(this.#encode(purpose), purpose.session),
       request: undefined,
       isAnswered: false,
     };
+    const deadline = host.clock.nowMs + chance.between(20, world.environment.requestTimeoutMs);
     this.#open.add(call);
-    if (call.attempt === undefined) {
+    if (chance.hits(IMPATIENT_PER_MILLE)) this.#leaveLater(call);
+    this.#send(call, deadline);
+  }
+
+  #encode(purpose: Purpose): Uint8Array {
+    if (!isUndertaking(purpose)) return NO_COMMAND;
+    return this.#parts.workload.encode(purpose.operation.input);
+  }
+
+  #send(call: Call, deadline: number): void {
+    const { regionId, world } = this.#parts;
+    const { attempt, host, purpose } = call;
+    if (attempt === undefined) {
       const read = call.request = new ClientRead(deadline, call);
       this.#noteEarlyRead(host);
-      host.push(regionId, { type: "reads", reads: [read] });
-    } else {
-      const proposal = call.request = new ClientProposal(call.attempt.command, deadline, call);
-      host.push(regionId, { type: "proposals", proposals: [proposal] });
+      return host.push(regionId, { type: "reads", reads: [read] });
     }
-    if (chance.hits(30)) this.#cancelLater(call);
+    if (isUndertaking(purpose)) {
+      this.#repeating.delete(purpose);
+      purpose.attempts.push(attempt);
+      if (purpose.attempts.length > 1) {
+        world.coverage.add("commands repeated through a session");
+      }
+    }
+    const { session } = purpose;
+    const proposal = call.request = new ClientProposal(attempt.command, deadline, session, call);
+    host.push(regionId, { type: "proposals", proposals: [proposal] });
   }
 
   /** A read of a member's own state: not the newest, but one that was committed. */
@@ -183,34 +214,37 @@ export class Clients {
   /** A leader that has not committed in its term makes reads wait. */
   #noteEarlyRead(host: Host): void {
     const { regionId, world } = this.#parts;
-    const replica = host.replicas.get(regionId)!;
-    const { peer, written } = replica;
+    const { peer, written } = host.replicas.get(regionId)!;
     if (peer?.state === "leader" && written.termAt(peer.commitIndex) < peer.term) {
       world.coverage.add("reads asked for before the term's first commit");
     }
   }
 
-  #cancelLater(call: Call): void {
+  /** A client cancels, or loses its connection and never hears the answer. */
+  #leaveLater(call: Call): void {
     const { world, chance, regionId } = this.#parts;
     const { incarnation } = call.host;
+    const cancels = chance.hits(400);
     world.schedule(chance.below(20_000), () => {
       const { host, request } = call;
       if (!this.#open.has(call) || host.incarnation !== incarnation) return;
-      host.push(regionId, { type: "cancel", request: request! });
+      if (cancels) return host.push(regionId, { type: "cancel", request: request! });
+      world.coverage.add("connections of clients lost");
+      this.#lose(call);
     });
   }
 
-  #written(call: Call, index: number, result: unknown): void {
-    const { workload, world } = this.#parts;
-    if (call.attempt!.committedIndex !== index) {
-      violated(
-        "exactly-once",
-        `a write is answered with index ${index} and is committed at ` +
-          `${call.attempt!.committedIndex}`,
-      );
+  #written(call: Call, result: unknown): void {
+    const { purpose } = call;
+    if (isUndertaking(purpose)) {
+      this.#parts.world.coverage.add("writes answered");
+      return this.#return(call, this.#parts.workload.output(result, purpose.operation.input));
     }
-    world.coverage.add("writes answered");
-    this.#return(call, workload.output(result, call.operation.input));
+    if (!this.#open.delete(call)) return;
+    if (purpose.session.kind === "open") {
+      this.#sessions.opened(purpose.client, result as SessionKey);
+    }
+    this.#think(() => this.#next(purpose.client));
   }
 
   #readable(call: Call, index: number, replica: Replica): void {
@@ -225,47 +259,78 @@ export class Clients {
     world.coverage.add("reads answered");
     if (replica.peer!.state !== "leader") world.coverage.add("reads answered by followers");
     if (world.environment.readOnly !== "safe") world.coverage.add("reads answered by lease");
-    this.#return(call, workload.read(replica.state.machine, call.operation.input));
+    const { operation } = call.purpose as Undertaking;
+    this.#return(call, workload.read(replica.state.machine, operation.input));
   }
 
   #rejected(call: Call, mayHaveTakenEffect: boolean, code: string): void {
     const { world, truth } = this.#parts;
+    const { attempt, purpose } = call;
     if (code === "OVERLOADED") world.coverage.add("requests refused by limits");
     if (code === "TIMED_OUT") world.coverage.add("deadlines that passed");
     if (code === "DROPPED") world.coverage.add("proposals certainly lost");
-    if (mayHaveTakenEffect) return this.#lose(call);
+    const isRefusal = code === "SESSION_EXPIRED" || code === "SEQUENCE_PASSED" ||
+      code === "SEQUENCE_AHEAD";
+    if (code === "RESULT_FORGOTTEN") {
+      truth.refused(attempt!, code);
+      world.coverage.add("answers too large to be kept");
+      // It took effect, and nobody can say what it answered.
+      (purpose as Undertaking).isUncertain = true;
+    } else if (isRefusal) {
+      truth.refused(attempt!, code);
+      if (code === "SESSION_EXPIRED") this.#sessionLost(purpose.client, purpose.session!);
+    } else if (mayHaveTakenEffect) {
+      return this.#lose(call);
+    } else if (attempt !== undefined) {
+      truth.dropped(attempt);
+    }
     if (!this.#open.delete(call)) return;
-    if (call.attempt !== undefined) truth.dropped(call.attempt);
-    this.#think(call.client, undefined);
+    // This attempt had no effect; an earlier one may have.
+    if (isUndertaking(purpose) && purpose.isUncertain) this.#recordUncertain(purpose);
+    this.#think(() => this.#next(purpose.client));
+  }
+
+  #sessionLost(client: number, operation: SessionOperation): void {
+    if (operation.kind !== "open") this.#sessions.lost(client, operation.session);
   }
 
   #return(call: Call, output: unknown): void {
     // It was given up when its process ended, or the clients did; the answer is true all the same.
     if (!this.#open.delete(call)) return;
-    this.#note(call.operation.input, output);
-    const { client, calledAt, operation } = call;
+    const { client, calledAt, operation } = call.purpose as Undertaking;
     const { input } = operation;
-    this.#record({ client, call: calledAt, return: this.#moment++, input, output }, undefined);
-    this.#think(client, undefined);
+    this.#note(input, output);
+    const returned = { client, call: calledAt, return: this.#moment++, input, output };
+    this.#recorded.push({ operation: returned, uncertain: undefined });
+    this.#think(() => this.#next(client));
   }
 
   /** Nobody knows whether it took effect. */
   #lose(call: Call): void {
     if (!this.#open.delete(call)) return;
-    const { client, calledAt, operation } = call;
-    if (operation.kind === "read") return this.#think(client, undefined);
-    const { world, chance } = this.#parts;
+    const { purpose } = call;
+    const { chance, world } = this.#parts;
+    if (!isUndertaking(purpose) || purpose.operation.kind === "read") {
+      return this.#think(() => this.#next(purpose.client));
+    }
+    purpose.isUncertain = true;
     world.coverage.add("writes of unknown outcome");
-    const { input } = operation;
-    this.#record(
-      { client, call: calledAt, return: undefined, input, output: undefined },
-      call.attempt,
-    );
-    this.#think(client, chance.hits(300) ? operation : undefined);
+    const isRepeated = purpose.session !== undefined && !this.#isOver &&
+      purpose.attempts.length < ATTEMPTS_MAX && chance.hits(REPEATED_PER_MILLE);
+    if (isRepeated) {
+      this.#repeating.add(purpose);
+      return this.#think(() => this.#ask(purpose));
+    }
+    this.#recordUncertain(purpose);
+    const { client, operation } = purpose;
+    this.#think(() => this.#begin(client, chance.hits(300) ? operation : undefined));
   }
 
-  #record(operation: HistoryOperation, attempt: Attempt | undefined): void {
-    this.#recorded.push({ operation, attempt });
+  #recordUncertain(uncertain: Undertaking): void {
+    this.#repeating.delete(uncertain);
+    const { client, calledAt: call, operation: { input } } = uncertain;
+    const operation = { client, call, return: undefined, input, output: undefined };
+    this.#recorded.push({ operation, uncertain });
   }
 
   #note(input: unknown, output: unknown): void {
@@ -275,9 +340,4 @@ export class Clients {
     const { coverage } = this.#parts.world;
     coverage.add(succeeded === true ? "conditions that held" : "conditions that failed");
   }
-}
-
-function answerOnce(call: Call): void {
-  if (call.isAnswered) violated("exactly-once", `a request of client ${call.client} has two answers`);
-  call.isAnswered = true;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { INITIAL_INDEX, INITIAL_TERM, type PeerEffects } from "../node/mod.ts";
+import { INITIAL_INDEX, INITIAL_TERM, type PeerEffects, SESSIONS_MAX } from "../node/mod.ts";
 import { type ConfState, createConfState, type PeerId } from "../raft/mod.ts";
 import { Chance } from "./chance.ts";
 import { Clients } from "./clients.ts";
@@ -17,6 +17,7 @@ import { Network, type NetworkHandler, type Packet } from "./network.ts";
 import { messagesOf } from "./outbox.ts";
 import { RegionTruth } from "./region_truth.ts";
 import { Replica } from "./replica.ts";
+import { SessionTruth } from "./session_truth.ts";
 import type { World } from "./world.ts";
 
 /** Peer ids of region r are node ids plus (r - 1) times this. */
@@ -167,7 +168,10 @@ export class Cluster implements HostHandler, NetworkHandler {
   #createRegion(regionId: number): void {
     const ids = [...this.hosts.keys()].map((id) => id + (regionId - 1) * PEER_ID_STRIDE);
     const confState = createConfState({ voters: ids });
-    const truth = new RegionTruth(INITIAL_INDEX, confState);
+    const { coverage, environment } = this.world;
+    const sessionsMax = environment.sessionLimits?.sessionsMax ?? SESSIONS_MAX;
+    const sessions = new SessionTruth(coverage, sessionsMax);
+    const truth = new RegionTruth(INITIAL_INDEX, confState, sessions);
     const replicas = new Map<PeerId, Replica>();
     const { world, seed, createWorkload, clients: count } = this.#parts;
     const clients = new Clients({

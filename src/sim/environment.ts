@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { PeerLimits } from "../node/mod.ts";
+import type { PeerLimits, SessionLimits } from "../node/mod.ts";
 import type { ReadOnlyMode } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
 
@@ -137,6 +137,12 @@ export interface Environment {
   readonly readOnly: ReadOnlyMode;
   /** Whether the peers record members and used ids, and members change by way of requests. */
   readonly recordsMembers: boolean;
+  /** Whether clients propose through sessions, and repeat what is uncertain. */
+  readonly usesSessions: boolean;
+  /** The limits of sessions; undefined for those of every node, which no run reaches. */
+  readonly sessionLimits: SessionLimits | undefined;
+  /** How often the leader lets the clock of the sessions go on, in milliseconds. */
+  readonly sessionClockMs: number;
   /** Whether messages travel as bytes, or as they are. */
   readonly encodesMessages: boolean;
   /** Whether snapshots are made when they are sent, as `Node` does, or come from the storage. */
@@ -229,6 +235,12 @@ const SMALL_LIMITS: PeerLimits = {
   pendingReadsMax: 2,
 };
 
+const SMALL_SESSION_LIMITS: SessionLimits = {
+  sessionsMax: 3,
+  sessionResultBytesMax: 250,
+  resultBytesMax: 500,
+};
+
 /** Draws a world. */
 export function drawEnvironment(chance: Chance, faults: FaultOptions): Environment {
   const delayMinUs = chance.between(50, 800);
@@ -253,6 +265,9 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     stepDownOnRemoval: chance.hits(500),
     readOnly: "safe",
     recordsMembers: chance.hits(750),
+    usesSessions: chance.hits(600),
+    sessionLimits: chance.hits(350) ? SMALL_SESSION_LIMITS : undefined,
+    sessionClockMs: chance.skewed(20, 500),
     encodesMessages: chance.hits(350),
     streamsSnapshots: chance.hits(600),
     limits: chance.hits(300) ? SMALL_LIMITS : {},

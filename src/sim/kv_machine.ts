@@ -81,7 +81,9 @@ export class KvMachine implements SimStateMachine<KvOutput> {
   }
 
   #transact(input: KvInput): KvOutput {
-    const succeeded = input.compare.every((compare) => kvCompare(this.#newest(compare.key), compare));
+    const succeeded = input.compare.every((compare) =>
+      kvCompare(this.#newest(compare.key), compare)
+    );
     const operations = succeeded ? input.then : input.else;
     const before = this.#revision;
     const failure = this.#refusal(operations);

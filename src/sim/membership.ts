@@ -132,9 +132,7 @@ export class Membership {
     }
     this.#cluster.world.coverage.add("replacements of lost voters asked for");
     const living = { ...configuration, learners: this.#living(region, configuration.learners) };
-    const wish = this.#takesRequests
-      ? this.#wish(region, living, "replace", steps)
-      : undefined;
+    const wish = this.#takesRequests ? this.#wish(region, living, "replace", steps) : undefined;
     if (wish === undefined) this.#propose(region, steps, chance);
     else this.#request(region, wish);
   }

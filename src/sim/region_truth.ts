@@ -7,10 +7,11 @@
  */
 
 import type { ConfState, PeerId, RaftLogEntry } from "../raft/mod.ts";
-import type { ApplyBatch } from "../node/mod.ts";
+import type { ApplyBatch, SessionOperation } from "../node/mod.ts";
 import { violated } from "./errors.ts";
 import { markCommand, markOf } from "./replicated_state.ts";
 import { everyQuorumOverlaps, sameConfState } from "./quorums.ts";
+import type { SessionFate, SessionTruth } from "./session_truth.ts";
 import { hashBytes, hashText, mix } from "./trace.ts";
 
 /** One entry that was written somewhere. Another entry of the same index has another term. */
@@ -26,8 +27,12 @@ export interface KnownEntry {
 export interface Attempt {
   /** The command as it is proposed: marked, so that no other is equal. */
   readonly command: Uint8Array;
+  /** What it does to client sessions. */
+  readonly session: SessionOperation | undefined;
   /** The index it is committed at; 0 while it is not. */
   committedIndex: number;
+  /** The same when its command is applied there, as no earlier one of its session is the same. */
+  appliedIndex: number;
   /** Whether the caller was told that it will never take effect. */
   withoutEffect: boolean;
 }
@@ -46,11 +51,16 @@ export class RegionTruth {
   /** Attempts by the number that marks their commands. */
   readonly #attempts: Attempt[] = [];
   readonly #removed = new Set<PeerId>();
+  readonly #sessions: SessionTruth;
+  /** What each committed entry comes to. */
+  readonly #fates: (SessionFate | undefined)[] = [];
+  #decidedIndex: number;
   #lastConfiguration = 0;
   #commitIndex: number;
 
-  constructor(initialIndex: number, initial: ConfState) {
-    this.#commitIndex = initialIndex;
+  constructor(initialIndex: number, initial: ConfState, sessions: SessionTruth) {
+    this.#commitIndex = this.#decidedIndex = initialIndex;
+    this.#sessions = sessions;
     this.#configurations.set(initialIndex, initial);
     this.#lastConfiguration = initialIndex;
   }
@@ -87,11 +97,47 @@ export class RegionTruth {
   }
 
   /** Notes a command that a client proposes. */
-  propose(command: Uint8Array): Attempt {
-    const marked = markCommand(command, this.#attempts.length);
-    const attempt = { command: marked, committedIndex: 0, withoutEffect: false };
+  propose(command: Uint8Array, session?: SessionOperation): Attempt {
+    const attempt = {
+      command: markCommand(command, this.#attempts.length),
+      session,
+      committedIndex: 0,
+      appliedIndex: 0,
+      withoutEffect: false,
+    };
     this.#attempts.push(attempt);
     return attempt;
+  }
+
+  /** Checks an answer: `index` and result are those of the one time that the command was applied. */
+  answered(attempt: Attempt, index: number, result: unknown, isDuplicate: boolean): void {
+    const fate = this.#fates[attempt.committedIndex];
+    const expected = fate?.type === "duplicate" ? fate.index : attempt.committedIndex;
+    if (
+      index !== expected || fate?.type === "refused" ||
+      isDuplicate !== (index < attempt.committedIndex)
+    ) {
+      violated(
+        "exactly-once",
+        `a write is answered with index ${index}; it is committed at ${attempt.committedIndex}, and ` +
+          `is ${fate?.type ?? "not applied"} there`,
+      );
+    }
+    const isApplied = attempt.session === undefined || attempt.session.kind === "command";
+    if (!isApplied || this.#results[index] === hashValue(result)) return;
+    violated("exactly-once", `the answer for index ${index} is not the result of its command`);
+  }
+
+  /** Checks that a request through a session was refused for good reason. */
+  refused(attempt: Attempt, code: string): void {
+    const fate = this.#fates[attempt.committedIndex];
+    if (fate?.type === "refused" && fate.reason === code) return;
+    if (fate?.type === "duplicate" && code === "RESULT_FORGOTTEN") return;
+    violated(
+      "exactly-once",
+      `a request committed at ${attempt.committedIndex} is refused as ${code}, and is ` +
+        `${fate?.type ?? "not committed"}`,
+    );
   }
 
   /** Notes that a caller was told its command will never take effect. */
@@ -161,6 +207,7 @@ export class RegionTruth {
     this.#committed[index] = known;
     this.#commitIndex = Math.max(this.#commitIndex, index);
     this.#checkAttempt(known.entry);
+    this.#decide();
     return true;
   }
 
@@ -200,9 +247,7 @@ export class RegionTruth {
     for (let index = lastApplied + 1; index <= batch.lastApplied; index++) {
       const entry = this.#committed[index]?.entry;
       if (entry === undefined) violated("index-order", `index ${index} is applied uncommitted`);
-      if (entry.type !== "normal" || (entry.command.length === 0 && entry.context === undefined)) {
-        continue;
-      }
+      if (this.#fates[index]?.type !== "applied") continue;
       const command = batch.commands[position++];
       if (command?.index !== index || command.term !== entry.term) {
         violated(
@@ -280,6 +325,22 @@ export class RegionTruth {
     return this.#known[index]?.find((known) => known.entry.term === term);
   }
 
+  /** Decides what the committed entries come to, in the order of the log. */
+  #decide(): void {
+    for (;;) {
+      const entry = this.#committed[this.#decidedIndex + 1]?.entry;
+      if (entry === undefined) return;
+      this.#decidedIndex++;
+      if (entry.type !== "normal") continue;
+      const attempt = entry.command.length === 0
+        ? undefined
+        : this.#attempts[markOf(entry.command)];
+      const fate = this.#sessions.commit(entry, attempt?.session);
+      this.#fates[entry.index] = fate;
+      if (attempt !== undefined && fate.type === "applied") attempt.appliedIndex = entry.index;
+    }
+  }
+
   #checkAttempt(entry: RaftLogEntry): void {
     if (entry.type !== "normal" || entry.command.length === 0) return;
     const attempt = this.#attempts[markOf(entry.command)];
@@ -306,7 +367,8 @@ function hashValue(value: unknown): number {
   if (typeof value !== "object" || value === null) return hashText(String(value));
   let hash = 7;
   for (const key in value) {
-    hash = mix(hash, hashValue((value as Record<string, unknown>)[key]));
+    const part = (value as Record<string, unknown>)[key];
+    if (part !== undefined) hash = mix(hash, hashValue(part));
   }
   return hash;
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Peer, type PeerStorage, recoverLastApplied } from "../node/mod.ts";
+import { Peer, type PeerStorage, recoverLastApplied, type ResultCodec } from "../node/mod.ts";
 import {
   type ConfState,
   type PeerId,
@@ -20,6 +20,15 @@ import type { SimStateMachine } from "./machine.ts";
 import { ReplicatedState } from "./replicated_state.ts";
 import type { RegionTruth } from "./region_truth.ts";
 import type { World } from "./world.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Results of commands are plain data. */
+const JSON_RESULTS: ResultCodec = {
+  encode: (result) => encoder.encode(JSON.stringify(result)),
+  decode: (bytes) => JSON.parse(decoder.decode(bytes)),
+};
 
 /** The durable state of a state machine. */
 interface Checkpoint {
@@ -139,6 +148,14 @@ export class Replica {
       streamsSnapshots: environment.streamsSnapshots,
       stepDownOnRemoval: environment.stepDownOnRemoval,
       nodeState: environment.recordsMembers ? this.state.nodeState : undefined,
+      sessions: environment.usesSessions
+        ? {
+          nodeState: this.state.nodeState,
+          resultCodec: JSON_RESULTS,
+          clockMs: environment.sessionClockMs,
+          limits: environment.sessionLimits,
+        }
+        : undefined,
     });
     this.#checkStart();
     return true;
@@ -187,7 +204,9 @@ export class Replica {
   #checkStart(): void {
     const { currentTerm } = this.durable.hardState;
     const { term, commitIndex, lastApplied } = this.peer!;
-    if (term === currentTerm && commitIndex >= this.seenCommit && lastApplied === this.seenApplied) {
+    if (
+      term === currentTerm && commitIndex >= this.seenCommit && lastApplied === this.seenApplied
+    ) {
       return;
     }
     violated(

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { ApplyBatch } from "../node/mod.ts";
+import { type ApplyBatch, nodeStateOf } from "../node/mod.ts";
 import { read32, write32 } from "./kv_codec.ts";
 import type { SimStateMachine } from "./machine.ts";
 import { hashBytes, hashText, mix } from "./trace.ts";
@@ -56,7 +56,7 @@ export class ReplicatedState {
       bytes: bytes.subarray(MARK_BYTES),
     }));
     const results = this.machine.apply({ ...batch, commands });
-    for (const [key, value] of batch.nodeState) this.#set(key, value);
+    for (const [key, value] of nodeStateOf(batch, results)) this.#set(key, value);
     return results;
   }
 
@@ -94,7 +94,9 @@ export class ReplicatedState {
     }
     this.#nodeState = new Map();
     this.#digest = 0;
-    for (let at = 0; at < parts.length; at += 2) this.#set(decoder.decode(parts[at]), parts[at + 1]);
+    for (let at = 0; at < parts.length; at += 2) {
+      this.#set(decoder.decode(parts[at]), parts[at + 1]);
+    }
     this.machine.load(bytes.subarray(position), lastApplied);
   }
 

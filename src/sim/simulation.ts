@@ -82,7 +82,8 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const drawn = drawEnvironment(new Chance(seed, STREAMS.environment), options.faults ?? {});
   const environment: Environment = { ...drawn, ...options.environment };
   const world = new World(environment, options.trace);
-  const createWorkload = options.workload ?? ((): Workload => new KvWorkload() as unknown as Workload);
+  const createWorkload = options.workload ??
+    ((): Workload => new KvWorkload() as unknown as Workload);
   const cluster = new Cluster({
     world,
     seed,

@@ -20,6 +20,23 @@ export const SESSION_RESULT_BYTES_MAX: number = 256 * 1024;
 /** Most bytes of results that are kept for all sessions of a region; those beyond are not kept. */
 export const SESSIONS_RESULT_BYTES_MAX: number = 64 * 1024 * 1024;
 
+/** The limits that decide what an entry does; another set only where no real log depends on it. */
+export interface SessionLimits {
+  /** See `SESSIONS_MAX`. */
+  readonly sessionsMax: number;
+  /** See `SESSION_RESULT_BYTES_MAX`. */
+  readonly sessionResultBytesMax: number;
+  /** See `SESSIONS_RESULT_BYTES_MAX`. */
+  readonly resultBytesMax: number;
+}
+
+/** The limits of every node. */
+export const SESSION_LIMITS: SessionLimits = Object.freeze({
+  sessionsMax: SESSIONS_MAX,
+  sessionResultBytesMax: SESSION_RESULT_BYTES_MAX,
+  resultBytesMax: SESSIONS_RESULT_BYTES_MAX,
+});
+
 /** How long a session lives unused unless it says otherwise, in milliseconds. */
 export const SESSION_TIMEOUT_MS_DEFAULT = 300_000;
 

@@ -30,7 +30,7 @@ export class PeerSessions {
 
   /** @throws EnvelopeError when the state is of a version that this one cannot read. */
   constructor(options: PeerSessionOptions, counters: SessionCounters) {
-    this.table = new SessionTable(options.nodeState, counters);
+    this.table = new SessionTable(options.nodeState, counters, options.limits);
     this.codec = options.resultCodec;
     this.#clock = new SessionClock(options.clockMs ?? SESSION_CLOCK_MS_DEFAULT);
   }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { SESSION_RESULT_BYTES_MAX, SESSIONS_RESULT_BYTES_MAX } from "./limits.ts";
+import type { SessionLimits } from "./limits.ts";
 import type { KeptResult, Session } from "./session.ts";
 
 /** What an entry did to the results of a session. */
@@ -22,6 +22,11 @@ export interface SessionChange {
 export class ResultAccount {
   /** Of all sessions. */
   bytes = 0;
+  readonly #limits: SessionLimits;
+
+  constructor(limits: SessionLimits) {
+    this.#limits = limits;
+  }
 
   /**
    * Takes what a batch did, in the order of the log, with the results of its commands.
@@ -46,8 +51,8 @@ export class ResultAccount {
   }
 
   #fits(session: Session, bytes: number): boolean {
-    return session.bytes + bytes <= SESSION_RESULT_BYTES_MAX &&
-      this.bytes + bytes <= SESSIONS_RESULT_BYTES_MAX;
+    return session.bytes + bytes <= this.#limits.sessionResultBytesMax &&
+      this.bytes + bytes <= this.#limits.resultBytesMax;
   }
 
   #add(session: Session, bytes: number): void {

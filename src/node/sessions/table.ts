@@ -15,7 +15,7 @@ import type { RaftLogEntry } from "../../raft/mod.ts";
 import { read48, write48 } from "../integers.ts";
 import type { NodeStateDelta } from "../state_machine.ts";
 import type { SessionEntry } from "./envelope.ts";
-import { SESSION_WINDOW, SESSIONS_MAX } from "./limits.ts";
+import { SESSION_LIMITS, SESSION_WINDOW, type SessionLimits } from "./limits.ts";
 import type { SessionCommand, SessionKey } from "./operation.ts";
 import { ResultAccount, type SessionChange } from "./result_account.ts";
 import { decodeSession, encodeSession, type KeptResult, type Session } from "./session.ts";
@@ -66,7 +66,8 @@ export class SessionTable {
   readonly #counters: SessionCounters;
   /** By index, the least recently used first. */
   #sessions = new Map<number, Session>();
-  #account = new ResultAccount();
+  readonly #limits: SessionLimits;
+  #account: ResultAccount;
   #nowMs = 0;
   /** What has changed since the last call of `record`. */
   #changes: SessionChange[] = [];
@@ -74,8 +75,14 @@ export class SessionTable {
   #ended = new Set<number>();
   #clockChanged = false;
 
-  constructor(nodeState: ReadonlyMap<string, Uint8Array>, counters: SessionCounters) {
+  constructor(
+    nodeState: ReadonlyMap<string, Uint8Array>,
+    counters: SessionCounters,
+    limits: SessionLimits = SESSION_LIMITS,
+  ) {
     this.#counters = counters;
+    this.#limits = limits;
+    this.#account = new ResultAccount(limits);
     this.replace(nodeState);
   }
 
@@ -107,7 +114,7 @@ export class SessionTable {
     }
     sessions.sort((a, b) => a.usedIndex - b.usedIndex);
     this.#sessions = new Map(sessions.map((session) => [session.index, session]));
-    this.#account = new ResultAccount();
+    this.#account = new ResultAccount(this.#limits);
     for (const { bytes } of sessions) this.#account.bytes += bytes;
     const clock = nodeState.get(CLOCK);
     this.#nowMs = clock === undefined ? 0 : read48(clock, 0);
@@ -161,7 +168,7 @@ export class SessionTable {
   }
 
   #open(index: number, nonce: number, timeoutMs: number): SessionOutcome {
-    if (this.#sessions.size >= SESSIONS_MAX) {
+    if (this.#sessions.size >= this.#limits.sessionsMax) {
       const leastRecent: number = this.#sessions.keys().next().value!;
       this.#end(leastRecent);
       this.#counters.sessionsEvicted++;
