@@ -11,6 +11,7 @@ import { historyToJson } from "../../src/sim/mod.ts";
 import { TortureCluster } from "./cluster.ts";
 import { storageProblems, untilAllServe, untilEqual, type Wait } from "./convergence.ts";
 import type { FaultKind } from "./faults.ts";
+import type { KeyOperation } from "./model.ts";
 import { Nemesis } from "./nemesis.ts";
 import { Recorder } from "./recorder.ts";
 import { Workload } from "./workload.ts";
@@ -61,11 +62,12 @@ export class TortureFailure extends Error {
   /** Holds the data, the logs, the faults and the history. */
   readonly folder: string;
 
-  constructor(folder: string, seed: number, options: string, cause: unknown) {
+  /** @param again the arguments that repeat the round. */
+  constructor(folder: string, again: string, cause: unknown) {
     const what = cause instanceof Error ? cause.message : String(cause);
     super(
-      `${what}\nkept: ${folder}\nthe same faults again, though not to the millisecond: ` +
-        `deno task torture --seed ${seed} ${options}`,
+      `${what}\nkept: ${folder}\nthe same faults and operations again, though not to the ` +
+        `millisecond: deno task torture ${again}`,
       { cause },
     );
     this.name = "TortureFailure";
@@ -83,10 +85,10 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
   } catch (error) {
     writeFileSync(join(folder, "history.json"), historyToJson(run.history));
     writeFileSync(join(folder, "report.json"), JSON.stringify({ ...run.report, options }));
-    const { seconds, roundSeconds, clients, keys } = options;
-    const again = `--seconds ${seconds} --round-seconds ${roundSeconds} --clients ${clients} ` +
-      `--keys ${keys}`;
-    throw new TortureFailure(folder, options.seed, again, error);
+    const { roundSeconds, clients, keys } = options;
+    const again = `--seed ${run.seed} --seconds ${roundSeconds} --round-seconds ${roundSeconds} ` +
+      `--clients ${clients} --keys ${keys}`;
+    throw new TortureFailure(folder, again, error);
   } finally {
     await run.close();
   }
@@ -121,8 +123,13 @@ class Run {
   }
 
   /** Of the round under way, or the last one. */
-  get history() {
+  get history(): readonly KeyOperation[] {
     return this.#recorder.operations;
+  }
+
+  /** Of the round under way, or the last one; a run of its own begins with it. */
+  get seed(): number {
+    return this.#options.seed + Math.max(0, this.report.rounds - 1);
   }
 
   async run(): Promise<void> {
@@ -148,7 +155,7 @@ class Run {
   async #round(cluster: TortureCluster, seconds: number): Promise<void> {
     const { clients, keys, log } = this.#options;
     const round = this.report.rounds++;
-    const seed = this.#options.seed + round;
+    const { seed } = this;
     const recorder = this.#recorder = new Recorder();
     const { endpoints } = cluster;
     const prefix = `round-${round}`;
