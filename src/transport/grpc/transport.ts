@@ -23,6 +23,7 @@ import {
 } from "./channel.ts";
 import { Context } from "./context.ts";
 import { IncomingStreams } from "./incoming.ts";
+import { bind } from "./listening.ts";
 import { checkAddress, checkNodeId, checkOptions, type GrpcTransportOptions } from "./options.ts";
 import { OutgoingLink } from "./outgoing.ts";
 import { Answerer, Asker } from "./questions.ts";
@@ -197,23 +198,6 @@ const REFUSED_BY_GRPC: ReadonlySet<grpc.status> = new Set([
   grpc.status.INTERNAL,
   grpc.status.UNIMPLEMENTED,
 ]);
-
-function bind(
-  server: grpc.Server,
-  address: string,
-  credentials: grpc.ServerCredentials,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else {
-        server.forceShutdown();
-        const text = `Cannot listen on ${address}: ${error.message}`;
-        reject(new TransportError("LISTEN_FAILED", text, { cause: error }));
-      }
-    });
-  });
-}
 
 /**
  * Tells of calls that gRPC ends by itself because of what came: a frame beyond the limit, for one.
