@@ -4,18 +4,12 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { readUntouched } from "../storage/sqlite/mod.ts";
 import type { Command, Invocation } from "./command.ts";
-import { CommandFailedError, messageOf, UsageError } from "./errors.ts";
+import { messageOf, UsageError } from "./errors.ts";
 import { runDump } from "./storage_dump.ts";
+import { findStore, type FoundStore } from "./storage_store.ts";
 import { runVerify } from "./storage_verify.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** The key-value store's file beside the log, and how far it has applied it. */
-const STORE_FILE = "kv.db";
-const APPLIED_SQL = "SELECT last_applied FROM meta WHERE id = 1";
 
 /** The region that the key-value store belongs to. */
 const STORE_REGION = 1;
@@ -31,8 +25,8 @@ export const storageCommand: Command = {
   positionalCount: [2, 2],
   description:
     "verify checks a node's log, raft.db: every checksum, gaps and terms, the write-ahead log, the " +
-    "database's pages, and that kv.db has applied no more than is in the log, but not the rows of " +
-    "kv.db, which carry no checksums; exit code 1 when anything is wrong. " +
+    "database's pages; the key-value store, kv.db, in the same way; and that it has applied no more " +
+    "than is in the log; exit code 1 when anything is wrong. " +
     "dump writes the state of each region and its entries; data that verify would object to with a " +
     "warning that says why, and exit code 1. Both need the node stopped, and alter " +
     "nothing: data with a write-ahead log, as a crash leaves it, is copied first.",
@@ -55,27 +49,48 @@ export const storageCommand: Command = {
 async function runStorage(invocation: Invocation, terminal: Terminal): Promise<number> {
   const [action, directory] = invocation.positionals;
   const scratchDirectory = invocation.text("scratch");
-  const appliedIndex = (regionId: number): number | undefined =>
-    regionId === STORE_REGION ? appliedIndexOf(directory, scratchDirectory) : undefined;
-  const data = { directory, scratchDirectory, appliedIndex };
+  const store = new LazyStore(directory, scratchDirectory);
+  const data = {
+    directory,
+    scratchDirectory,
+    appliedIndex: (regionId: number): number | undefined =>
+      regionId === STORE_REGION ? store.find()?.appliedIndex : undefined,
+    checkBeside: (report: (problem: string) => void): void => {
+      store.find();
+      for (const problem of store.problems) report(problem);
+    },
+  };
   if (action === "dump") return runDump(data, invocation, terminal);
   if (action !== "verify") {
     throw new UsageError(`the action must be verify or dump: it is "${action}"`);
   }
   const wrong = DUMP_OPTIONS.find((name) => invocation.has(name));
   if (wrong !== undefined) throw new UsageError(`--${wrong} is for dump only`);
-  return runVerify(data, invocation, terminal);
+  return runVerify(data, () => store.found, invocation, terminal);
 }
 
-/** What the key-value store in `directory` has applied, when there is one. */
-function appliedIndexOf(directory: string, scratch: string | undefined): number | undefined {
-  const path = join(directory, STORE_FILE);
-  if (!existsSync(path)) return undefined;
-  try {
-    return readUntouched(path, (store) => store.prepare(APPLIED_SQL).first()?.[0], scratch) as
-      | number
-      | undefined;
-  } catch (error) {
-    throw new CommandFailedError(`Cannot read ${path}: ${messageOf(error)}`, { cause: error });
+/** The key-value store in a directory, looked at once, when it is first asked for. */
+class LazyStore {
+  found: FoundStore | undefined = undefined;
+  readonly problems: string[] = [];
+  readonly #directory: string;
+  readonly #scratchDirectory: string | undefined;
+  #looked = false;
+
+  constructor(directory: string, scratchDirectory: string | undefined) {
+    this.#directory = directory;
+    this.#scratchDirectory = scratchDirectory;
+  }
+
+  find(): FoundStore | undefined {
+    if (this.#looked) return this.found;
+    this.#looked = true;
+    const report = (problem: string): void => void this.problems.push(problem);
+    try {
+      this.found = findStore(this.#directory, this.#scratchDirectory, report);
+    } catch (error) {
+      report(messageOf(error));
+    }
+    return this.found;
   }
 }

@@ -13,20 +13,29 @@ import {
 import type { Invocation } from "./command.ts";
 import { EXIT_CODE } from "./errors.ts";
 import { byteSize, table } from "./format.ts";
+import type { FoundStore } from "./storage_store.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Verifies and writes the report; the exit code says whether the data is sound. */
+/** The report about a node's data: its log, and its key-value store where it has one. */
+type NodeReport = StorageReport & { readonly store: FoundStore | undefined };
+
+/**
+ * Verifies and writes the report; the exit code says whether the data is sound.
+ *
+ * @param foundStore the key-value store, once `options` had it looked at.
+ */
 export function runVerify(
   options: VerifyOptions,
+  foundStore: () => FoundStore | undefined,
   invocation: Invocation,
   terminal: Terminal,
 ): number {
-  const report = verifyStorage(options);
+  const report = { ...verifyStorage(options), store: foundStore() };
   terminal.out(invocation.has("json") ? JSON.stringify(report) + "\n" : describe(report));
   return report.sound ? EXIT_CODE.ok : EXIT_CODE.failed;
 }
 
-function describe(report: StorageReport): string {
+function describe(report: NodeReport): string {
   const { problems, problemsOmitted } = report;
   const lines = [report.directory];
   if (!report.locked) lines.push(...describeFiles(report));
@@ -42,7 +51,7 @@ function describe(report: StorageReport): string {
   return lines.join("\n") + "\n";
 }
 
-function describeFiles(report: StorageReport): string[] {
+function describeFiles(report: NodeReport): string[] {
   const { identity, formatVersion, wal } = report;
   const free = report.freeBytes === undefined ? "" : `, ${byteSize(report.freeBytes)} of it free`;
   const owner = identity === undefined
@@ -52,7 +61,19 @@ function describeFiles(report: StorageReport): string[] {
     `  belongs to       ${owner}`,
     `  database         ${byteSize(report.databaseBytes)}${free}`,
     `  write-ahead log  ${byteSize(report.walBytes)}` + (wal === undefined ? "" : describeWal(wal)),
+    ...(report.store === undefined ? [] : describeStore(report.store)),
   ];
+}
+
+function describeStore({ layout, revision, keys, versions, logDamage }: FoundStore): string[] {
+  const counts = revision === undefined
+    ? `of layout ${layout}, its rows were not read`
+    : `revision ${revision}, ${keys} keys in ${versions} versions`;
+  const lines = [`  key-value store  ${counts}`];
+  if (logDamage !== undefined) {
+    lines.push(`                   ${logDamage}): what follows is dropped, and applied anew`);
+  }
+  return lines;
 }
 
 function describeWal(wal: NonNullable<StorageReport["wal"]>): string {

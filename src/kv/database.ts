@@ -6,7 +6,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { KvStorageError } from "./errors.ts";
+import { KvCorruptError, KvStorageError } from "./errors.ts";
 
 /** What a statement takes. */
 export type SqlValue = number | bigint | string | Uint8Array | null;
@@ -99,9 +99,9 @@ export class Database {
   #inTransaction = false;
   #open = true;
 
-  /** @throws KvStorageError when the file cannot be opened or is not a database */
-  constructor(path: string, options: DatabaseOptions) {
-    this.path = path;
+  /** @throws KvStorageError when the file cannot be opened, KvCorruptError when it is no database */
+  constructor(path: string | URL, options: DatabaseOptions) {
+    this.path = String(path);
     let connection: DatabaseSync | undefined;
     try {
       const readOnly = options.readOnly ?? false;
@@ -110,6 +110,7 @@ export class Database {
       connection.exec(`PRAGMA cache_size=-${Math.ceil(options.cacheBytes / 1024)}`);
     } catch (cause) {
       connection?.close();
+      if (isDamage(cause)) throw new KvCorruptError(this.path, reasonOf(cause));
       throw new KvStorageError(`Cannot open ${path}: ${reasonOf(cause)}`, { cause });
     }
     this.#connection = connection;

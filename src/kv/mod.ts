@@ -11,3 +11,4 @@ export * from "./kv_store.ts";
 export * from "./protobuf.ts";
 export * from "./request_codec.ts";
 export * from "./types.ts";
+export { type StoreReport, verifyStore } from "./verify.ts";

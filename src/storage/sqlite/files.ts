@@ -127,7 +127,12 @@ export function connectionSettings(pagesMax: number): string[] {
   return [JOURNAL_MODE_SQL, ...SETTINGS, ...sizeSettings(pagesMax)];
 }
 
-/** Scans the write-ahead log of the database at `path`. @throws StorageError `STORAGE_CORRUPT` */
+/**
+ * Scans the write-ahead log of the database at `path`, which nobody may have open.
+ *
+ * @throws StorageError `STORAGE_CORRUPT`, naming the frame, when SQLite would drop transactions that
+ *   were committed after a damaged frame
+ */
 export function checkWal(path: string): WalScan {
   const pages = databasePages(path);
   const scan = scanWal(`${path}-wal`, pages);

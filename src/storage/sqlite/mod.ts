@@ -17,7 +17,8 @@ export { SqliteNodeStorage, type SqliteStorageOptions } from "./node_storage.ts"
 export { SqliteRaftStorage, VALUE_BYTES_MAX } from "./region_storage.ts";
 export type { RegionRow } from "./rows.ts";
 export { INDEX_MAX, SLOT_MAX } from "./schema.ts";
-export { readUntouched } from "./untouched.ts";
+export { checkWal } from "./files.ts";
+export { readUntouched, whileUntouched } from "./untouched.ts";
 export {
   type RegionReport,
   type StorageReport,

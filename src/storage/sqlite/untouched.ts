@@ -22,27 +22,37 @@ import { type Database, openDatabase } from "./database.ts";
 export function readUntouched<T>(
   path: string,
   read: (database: Database) => T,
+  scratchDirectory?: string,
+): T {
+  return whileUntouched(path, (location) => {
+    const database = openDatabase(location, { readOnly: true });
+    try {
+      return read(database);
+    } finally {
+      database.close();
+    }
+  }, scratchDirectory);
+}
+
+/**
+ * Like {@linkcode readUntouched}, for those who open the database themselves, read-only: `use` is
+ * told where it is, which is a URL of SQLite's or a path.
+ */
+export function whileUntouched<T>(
+  path: string,
+  use: (location: string | URL) => T,
   scratchDirectory: string = tmpdir(),
 ): T {
   const log = `${path}-wal`;
-  if (!existsSync(log) || statSync(log).size === 0) return readFile(immutable(path), read);
+  if (!existsSync(log) || statSync(log).size === 0) return use(immutable(path));
   const copies = mkdtempSync(join(scratchDirectory, "flaredb-read-"));
   try {
     const copy = join(copies, basename(path));
     copyFileSync(path, copy, constants.COPYFILE_FICLONE);
     copyFileSync(log, `${copy}-wal`, constants.COPYFILE_FICLONE);
-    return readFile(copy, read);
+    return use(copy);
   } finally {
     rmSync(copies, { recursive: true, force: true });
-  }
-}
-
-function readFile<T>(path: string | URL, read: (database: Database) => T): T {
-  const database = openDatabase(path, { readOnly: true });
-  try {
-    return read(database);
-  } finally {
-    database.close();
   }
 }
 
