@@ -109,9 +109,16 @@ export interface NodeOptions {
   readonly electionTick?: number;
   /** Ticks between heartbeats. Default 1. */
   readonly heartbeatTick?: number;
-  /** Ask for votes without a new term first (thesis §9.6). Default true. */
+  /**
+   * Ask for votes without a new term first (thesis §9.6). Default true. Where members change, leave this
+   * or `checkQuorum` on: with neither, a member that campaigned in vain among members that are gone may
+   * be in a later term than the leader and ignore it, until somebody is elected in a higher one.
+   */
   readonly preVote?: boolean;
-  /** A leader that has not heard from a quorum for an election timeout steps down. Default true. */
+  /**
+   * A leader that has not heard from a quorum for an election timeout steps down. Default true; see
+   * `preVote`.
+   */
   readonly checkQuorum?: boolean;
   /** Forward proposals to the leader; otherwise other members reject them with `NotLeaderError`. Default true. */
   readonly forwardProposals?: boolean;

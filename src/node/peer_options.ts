@@ -53,9 +53,9 @@ export interface PeerOptions {
   readonly electionTick?: number;
   /** Default 1. */
   readonly heartbeatTick?: number;
-  /** Default true. */
+  /** Default true; see `NodeOptions`. */
   readonly preVote?: boolean;
-  /** Default true. */
+  /** Default true; see `NodeOptions`. */
   readonly checkQuorum?: boolean;
   /**
    * How reads are confirmed. `lease-based` saves a round trip and is stale for up to two election
