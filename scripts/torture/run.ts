@@ -164,9 +164,12 @@ class Run {
     );
     const nemesis = new Nemesis(cluster, seed, (text) => this.#note(text));
     workload.start();
+    let recoveryMs = 0;
     try {
       await nemesis.run(seconds * 1000);
-      const recoveryMs = await untilAllServe(waitFor(cluster));
+      this.#note("all faults are over");
+      recoveryMs = await untilAllServe(waitFor(cluster));
+      this.#note("all members serve");
       this.report.longestRecoveryMs = Math.max(this.report.longestRecoveryMs, recoveryMs);
     } finally {
       await workload.stop();
@@ -183,7 +186,8 @@ class Run {
       `round ${
         round + 1
       }: ${recorder.operations.length} operations, ${recorder.unknown} unknown, ` +
-        `${cluster.elections} elections so far, checked in ${milliseconds.toFixed(0)} ms`,
+        `${cluster.elections} elections so far, recovered in ${recoveryMs.toFixed(0)} ms, ` +
+        `checked in ${milliseconds.toFixed(0)} ms`,
     );
   }
 
