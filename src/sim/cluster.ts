@@ -116,6 +116,13 @@ export class Cluster implements HostHandler, NetworkHandler {
     this.refused(host);
   }
 
+  /** A node comes back with an empty disk, and does not know what it was. */
+  forget(host: Host): void {
+    host.crash(false);
+    this.refused(host);
+    for (const replica of host.replicas.values()) replica.forget();
+  }
+
   send(packet: Packet): void {
     this.network.send(packet);
   }

@@ -70,6 +70,8 @@ export const RARE_EVENTS = [
   "disks that were full",
   "damaged disks refused",
   "disks wiped",
+  "nodes that came back without their data",
+  "messages refused by voters without their data",
   "packets lost",
   "packets duplicated",
   "packets cut by a partition",

@@ -28,6 +28,7 @@ export const FAULT_KINDS = [
   "disk-full",
   "bit-flip",
   "wipe",
+  "forget",
   "crash",
   "crash-leader",
   "crash-in-turn",
@@ -68,6 +69,7 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   "disk-full": 2,
   "bit-flip": 2,
   "wipe": 2,
+  "forget": 3,
   "crash": 8,
   "crash-leader": 8,
   "crash-in-turn": 8,
@@ -94,6 +96,7 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
 const MEMBERSHIP_KINDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "bit-flip",
   "wipe",
+  "forget",
   "add-learner",
   "promote",
   "demote",
@@ -137,6 +140,12 @@ export interface Environment {
   readonly readOnly: ReadOnlyMode;
   /** Whether the peers record members and used ids, and members change by way of requests. */
   readonly recordsMembers: boolean;
+  /**
+   * Whether members that are added always begin as learners, so that a peer that comes back without its
+   * data is known by that. Where not, such peers never come back. Needs `recordsMembers` and
+   * `streamsSnapshots`, as requests then make all changes that add a voter.
+   */
+  readonly beginsAsLearner: boolean;
   /** Whether clients propose through sessions, and repeat what is uncertain. */
   readonly usesSessions: boolean;
   /** The limits of sessions; undefined for those of every node, which no run reaches. */
@@ -210,6 +219,7 @@ const LEASE_KINDS: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "disk-full",
   "bit-flip",
   "wipe",
+  "forget",
   "crash",
   "crash-leader",
   "crash-in-turn",
@@ -254,6 +264,9 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
   const stalling = chance.hits(150);
   const leases = checkQuorum && chance.hits(150);
   const weights = faults.weights ?? (stalling ? STALLING_WEIGHTS : undefined);
+  const recordsMembers = chance.hits(750);
+  const streamsSnapshots = chance.hits(600);
+  const beginsAsLearner = recordsMembers && streamsSnapshots && chance.hits(600);
   const drawn: Environment = {
     tickUs: 10_000,
     electionTick: chance.between(4, 10),
@@ -264,12 +277,13 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     repeatDropped: chance.hits(700),
     stepDownOnRemoval: chance.hits(500),
     readOnly: "safe",
-    recordsMembers: chance.hits(750),
+    recordsMembers,
+    beginsAsLearner,
     usesSessions: chance.hits(600),
     sessionLimits: chance.hits(350) ? SMALL_SESSION_LIMITS : undefined,
     sessionClockMs: chance.skewed(20, 500),
     encodesMessages: chance.hits(350),
-    streamsSnapshots: chance.hits(600),
+    streamsSnapshots,
     limits: chance.hits(300) ? SMALL_LIMITS : {},
     delayMinUs,
     delayMaxUs: delayMinUs + chance.skewed(100, 12_000),
@@ -290,6 +304,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     faultWeights: FAULT_KINDS.map((kind) => {
       const drawn = chance.hits(kindsPerMille) ? WEIGHTS[kind] : 0;
       if (!mayChangeMembers && MEMBERSHIP_KINDS.has(kind)) return 0;
+      if (!beginsAsLearner && kind === "forget") return 0;
       return weights === undefined ? drawn : weights[kind] ?? 0;
     }),
   };

@@ -193,6 +193,12 @@ export class Faults {
         world.coverage.add("disks wiped");
         this.#cluster.lose(host);
         return true;
+      case "forget":
+        if (host.isLost || !this.#membership.maySpare(host.id)) return true;
+        world.coverage.add("nodes that came back without their data");
+        this.#cluster.forget(host);
+        this.#restartLater(host, chance.between(1_000, 50_000));
+        return true;
       default:
         return false;
     }

@@ -163,6 +163,7 @@ export class Host {
     const [first] = messages;
     if (first.to !== peerId) return;
     if (first.type === "snapshot" && this.#world.environment.streamsSnapshots) {
+      if (this.replicas.get(regionId)!.peer?.refusalOf(first) !== undefined) return;
       return this.push(regionId, { type: "snapshot-received", message: first });
     }
     this.push(regionId, { type: "messages", messages });

@@ -9,6 +9,7 @@ import type { ApplyWork, PeerEffects } from "../node/mod.ts";
 import type { Message, PeerId, RaftLogEntry } from "../raft/mod.ts";
 import type { LogWrite } from "../storage/contract.ts";
 import { violated } from "./errors.ts";
+import type { LogImage } from "./log_image.ts";
 import { membershipEvents } from "./membership_events.ts";
 import { isQuorum } from "./quorums.ts";
 import type { Replica } from "./replica.ts";
@@ -28,6 +29,9 @@ export function inspect(replica: Replica, effects: PeerEffects, replicas: Replic
   inspectPositions(replica, replicas);
   for (const { code } of effects.refused) {
     if (code === "STALE_PROPOSAL") replica.world.coverage.add("forwarded proposals refused");
+    if (code === "VOTER_WITHOUT_LOG") {
+      replica.world.coverage.add("messages refused by voters without their data");
+    }
   }
   if (effects.apply !== undefined) inspectApply(replica, effects.apply);
 }
@@ -222,8 +226,8 @@ function inspectCommit(replica: Replica, commitIndex: number, replicas: Replicas
 function checkQuorum(replica: Replica, index: number, replicas: Replicas): void {
   const term = replica.written.termAt(index);
   const has = (id: PeerId): boolean => {
-    const log = replicas.get(id)?.durable;
-    return log !== undefined && (log.truncatedIndex >= index || log.termAt(index) === term);
+    const holder = replicas.get(id);
+    return holds(holder?.durable, term, index) || holds(holder?.forgotten, term, index);
   };
   if (!isQuorum(replica.confBefore, has)) {
     const holders = [...replicas.keys()].filter(has);
@@ -239,6 +243,10 @@ function checkQuorum(replica: Replica, index: number, replicas: Replicas): void 
       `leader ${replica.name} of term ${replica.ledTerm} commits ${term}/${index} by counting`,
     );
   }
+}
+
+function holds(log: LogImage | undefined, term: number, index: number): boolean {
+  return log !== undefined && (log.truncatedIndex >= index || log.termAt(index) === term);
 }
 
 function inspectApply(replica: Replica, work: ApplyWork): void {

@@ -46,7 +46,8 @@ export class Membership {
     if (this.#reusesId(region, kind, chance)) return;
     const steps = this.#steps(region, confState, kind, chance);
     if (steps === undefined) return;
-    const wish = this.#takesRequests && chance.hits(REQUESTS_PER_MILLE)
+    const { beginsAsLearner } = this.#cluster.world.environment;
+    const wish = this.#takesRequests && (beginsAsLearner || chance.hits(REQUESTS_PER_MILLE))
       ? this.#wish(region, confState, kind, steps)
       : undefined;
     if (wish === undefined) this.#propose(region, steps, chance);

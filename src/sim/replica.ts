@@ -9,13 +9,14 @@
 import { Peer, type PeerStorage, recoverLastApplied, type ResultCodec } from "../node/mod.ts";
 import {
   type ConfState,
+  createConfState,
   type PeerId,
   type Snapshot,
   SnapshotTemporarilyUnavailableError,
 } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
 import { violated } from "./errors.ts";
-import type { LogImage } from "./log_image.ts";
+import { LogImage } from "./log_image.ts";
 import type { SimStateMachine } from "./machine.ts";
 import { ReplicatedState } from "./replicated_state.ts";
 import type { RegionTruth } from "./region_truth.ts";
@@ -58,7 +59,9 @@ export class Replica {
   readonly nodeId: number;
   readonly peerId: PeerId;
   /** What a crash leaves of the log. */
-  readonly durable: LogImage;
+  durable: LogImage;
+  /** What the disk held that it was robbed of: others may have relied on it. */
+  forgotten: LogImage | undefined;
   /** The log with all that was handed to the disk. */
   written: LogImage;
   /** The peer, while its node runs. */
@@ -147,6 +150,7 @@ export class Replica {
       installsSnapshots: true,
       streamsSnapshots: environment.streamsSnapshots,
       stepDownOnRemoval: environment.stepDownOnRemoval,
+      beginsAsLearner: environment.beginsAsLearner,
       nodeState: environment.recordsMembers ? this.state.nodeState : undefined,
       sessions: environment.usesSessions
         ? {
@@ -186,6 +190,13 @@ export class Replica {
     coverage.add("read rounds repeated", readRoundsRepeated);
     coverage.add("proposals repeated", proposalsRepeated);
     coverage.add("disks that hung", diskHangs);
+  }
+
+  /** The disk is empty now: nothing is left of this replica but its id. */
+  forget(): void {
+    this.forgotten ??= this.durable;
+    this.durable = new LogImage({ index: 0, term: 0, confState: createConfState() });
+    this.#checkpoint = undefined;
   }
 
   /** A snapshot of the state machine as it is now, as `Node` streams it; undefined when there is none. */
