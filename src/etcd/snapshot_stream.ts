@@ -4,12 +4,11 @@
  * @module
  */
 
-import type * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
+import { GrpcStatus, type OpenCall, type ServerCall } from "../grpc/mod.ts";
 import { LENGTH_DELIMITED, ProtoReader, ProtoWriter, VARINT } from "../kv/mod.ts";
 import { backupChunks } from "./backup.ts";
-import { GrpcStatus } from "./grpc_status.ts";
 import type { CheckedServerOptions } from "./server_options.ts";
 
 /** Encodes a `SnapshotResponse`; the header is left out, as its revision would say nothing here. */
@@ -31,14 +30,18 @@ export function decodeSnapshotBlob(bytes: Uint8Array): Uint8Array {
   return blob;
 }
 
+/** The method: takes one request, which says nothing, and streams the backup. */
+export function snapshotMethod(options: CheckedServerOptions): OpenCall {
+  return (call) => ({ message: () => {}, end: () => void serveSnapshot(call, options) });
+}
+
 /** Serves one call. Never rejects. */
-export async function serveSnapshot(
-  call: grpc.ServerWritableStream<unknown, unknown>,
+async function serveSnapshot(
+  call: ServerCall,
   { store, clusterId }: CheckedServerOptions,
 ): Promise<void> {
   if (store.snapshot === undefined || store.lastApplied === undefined) {
-    const details = "this server's store makes no snapshots";
-    return void call.emit("error", { code: GrpcStatus.UNIMPLEMENTED, details });
+    return call.end(GrpcStatus.UNIMPLEMENTED, "this server's store makes no snapshots");
   }
   try {
     const description = { clusterId, index: store.lastApplied() };
@@ -50,26 +53,13 @@ export async function serveSnapshot(
       sentBytes += chunk.length;
       // How much is left is known at the end only: the size of the database is about as much.
       const remaining = Math.max(1, inUseBytes - sentBytes);
-      await written(call, encodeSnapshotResponse(chunk, remaining));
+      call.send(encodeSnapshotResponse(chunk, remaining));
+      await call.untilSent();
       await setImmediate();
     }
     call.end();
   } catch (error) {
     const details = `the snapshot failed: ${error instanceof Error ? error.message : error}`;
-    if (!call.cancelled) call.emit("error", { code: GrpcStatus.INTERNAL, details });
+    call.end(GrpcStatus.INTERNAL, details);
   }
-}
-
-/** Resolves when the connection has taken it, or the call has ended. */
-function written(call: grpc.ServerWritableStream<unknown, unknown>, bytes: Buffer): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off("cancelled", done);
-      call.off("close", done);
-      resolve();
-    };
-    call.once("cancelled", done);
-    call.once("close", done);
-    call.write(bytes, done);
-  });
 }

@@ -7,6 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { SecureContextOptions } from "node:tls";
 import { messageOf } from "./message_of.ts";
 import { CertificateError } from "./errors.ts";
 
@@ -61,6 +62,29 @@ export function checkCertificates({ ca, certificate, privateKey }: Certificates)
   if (!own.checkPrivateKey(key)) {
     throw new CertificateError("The private key must be that of the certificate: it is another's");
   }
+}
+
+/**
+ * What a server of TLS is set up with.
+ *
+ * @throws CertificateError when the certificates do not fit together, or clients must show one and
+ *   there is no authority to check it against.
+ */
+export function serverContext(
+  certificates: Certificates,
+  clients: ClientCertificates,
+): SecureContextOptions {
+  if (clients === "required" && certificates.ca === undefined) {
+    throw new CertificateError("An authority must be given to ask clients for certificates");
+  }
+  checkCertificates(certificates);
+  return {
+    // Deno serves no TLS without authorities; they matter only when clients must show certificates.
+    ca: pemBytes(certificates.ca ?? certificates.certificate),
+    cert: [pemBytes(certificates.certificate)],
+    key: [pemBytes(certificates.privateKey)],
+    minVersion: "TLSv1.2",
+  };
 }
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;

@@ -5,16 +5,15 @@
  */
 
 import * as grpc from "@grpc/grpc-js";
-import type { PeerCertificate, SecureContextOptions } from "node:tls";
+import type { PeerCertificate } from "node:tls";
 import {
   type Certificates,
   type CertificateSource,
   certificateSource,
-  checkCertificates,
   type ClientCertificates,
   pemBytes,
+  serverContext,
 } from "./certificates.ts";
-import { CertificateError } from "./errors.ts";
 
 /**
  * What a gRPC server shows, and asks of those who connect. When the source changes, connections that
@@ -32,10 +31,10 @@ export class SourceServerCredentials extends grpc.ServerCredentials {
     const requestCert = clients === "required";
     super(
       { requestCert, rejectUnauthorized: requestCert },
-      secureContext(source.current(), requestCert),
+      serverContext(source.current(), clients),
     );
     this.unsubscribe = source.subscribe(() => {
-      this.updateSecureContextOptions(secureContext(source.current(), requestCert));
+      this.updateSecureContextOptions(serverContext(source.current(), clients));
     });
   }
 
@@ -48,20 +47,6 @@ export class SourceServerCredentials extends grpc.ServerCredentials {
   override _equals(other: grpc.ServerCredentials): boolean {
     return other === this;
   }
-}
-
-function secureContext(certificates: Certificates, clients: boolean): SecureContextOptions {
-  if (clients && certificates.ca === undefined) {
-    throw new CertificateError("An authority must be given to ask clients for certificates");
-  }
-  checkCertificates(certificates);
-  return {
-    // Deno serves no TLS without authorities; they matter only when clients must show certificates.
-    ca: pemBytes(certificates.ca ?? certificates.certificate),
-    cert: [pemBytes(certificates.certificate)],
-    key: [pemBytes(certificates.privateKey)],
-    minVersion: "TLSv1.2",
-  };
 }
 
 /** A call that a server received over TLS or not. */

@@ -11,6 +11,7 @@ export {
   certificateSource,
   checkCertificates,
   type ClientCertificates,
+  serverContext,
 } from "./certificates.ts";
 export {
   CERTIFICATE_FILE_BYTES_MAX,

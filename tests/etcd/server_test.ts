@@ -81,48 +81,48 @@ test("a serializable get waits for no barrier", () =>
 
 test("requests that make no sense are refused with etcd's texts", () =>
   withServer(async ({ client, store }) => {
-    const refused: [Promise<unknown>, string, string][] = [
-      [client.put("", "1"), "INVALID_ARGUMENT", "etcdserver: key is not provided"],
-      [client.get(""), "INVALID_ARGUMENT", "etcdserver: key is not provided"],
-      [client.delete(""), "INVALID_ARGUMENT", "etcdserver: key is not provided"],
+    const refused: [() => Promise<unknown>, string, string][] = [
+      [() => client.put("", "1"), "INVALID_ARGUMENT", "etcdserver: key is not provided"],
+      [() => client.get(""), "INVALID_ARGUMENT", "etcdserver: key is not provided"],
+      [() => client.delete(""), "INVALID_ARGUMENT", "etcdserver: key is not provided"],
       [
-        client.put("a", "1", { ignoreValue: true }),
+        () => client.put("a", "1", { ignoreValue: true }),
         "INVALID_ARGUMENT",
         "etcdserver: value is provided",
       ],
       [
-        client.put("a", "", { ignoreLease: true, lease: 5n }),
+        () => client.put("a", "", { ignoreLease: true, lease: 5n }),
         "INVALID_ARGUMENT",
         "etcdserver: lease is provided",
       ],
       [
-        client.put("a", "", { ignoreValue: true }),
+        () => client.put("a", "", { ignoreValue: true }),
         "INVALID_ARGUMENT",
         "etcdserver: key not found",
       ],
       [
-        client.put("a", "1", { lease: 0x7000_0000_0000_0001n }),
+        () => client.put("a", "1", { lease: 0x7000_0000_0000_0001n }),
         "NOT_FOUND",
         "etcdserver: requested lease not found",
       ],
       [
-        client.range({ ...rangeRequest({ key: key("a") }), sortOrder: 3 }),
+        () => client.range({ ...rangeRequest({ key: key("a") }), sortOrder: 3 }),
         "INVALID_ARGUMENT",
         "etcdserver: invalid sort option",
       ],
       [
-        client.range({ ...rangeRequest({ key: key("a") }), sortTarget: 5 }),
+        () => client.range({ ...rangeRequest({ key: key("a") }), sortTarget: 5 }),
         "INVALID_ARGUMENT",
         "etcdserver: invalid sort option",
       ],
       [
-        client.get("a", { revision: 100 }),
+        () => client.get("a", { revision: 100 }),
         "OUT_OF_RANGE",
         "etcdserver: mvcc: required revision is a future revision",
       ],
     ];
     for (const [call, code, reason] of refused) {
-      assert.deepEqual(await statusOf(call), [code, reason, false]);
+      assert.deepEqual(await statusOf(call()), [code, reason, false]);
     }
     assert.equal(store.revision, 1);
   }));
