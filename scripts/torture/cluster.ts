@@ -42,6 +42,8 @@ export class TortureCluster {
   readonly #members: readonly Member[];
   #leader = 0;
   #leaderTerm = 0;
+  /** A process that stands still would outlive this one. */
+  readonly #atExit = (): void => this.ids.forEach((id) => this.signal(id, "SIGKILL"));
 
   private constructor(members: readonly Member[], network: TortureNetwork) {
     this.#members = members;
@@ -62,6 +64,7 @@ export class TortureCluster {
     }));
     const network = await TortureNetwork.start(members.map(({ peer }) => formatAddress(peer)));
     const cluster = new TortureCluster(members, network);
+    process.once("exit", cluster.#atExit);
     for (const { id } of members) cluster.startNode(id);
     return cluster;
   }
@@ -141,6 +144,7 @@ export class TortureCluster {
 
   /** Ends everything by force, and closes the files. */
   async close(): Promise<void> {
+    process.off("exit", this.#atExit);
     await Promise.all(this.ids.map((id) => this.kill(id)));
     await this.network.close();
     await Promise.all(this.#members.map(({ log }) => new Promise((resolve) => log.end(resolve))));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import process from "node:process";
 import { parseArgs } from "node:util";
 import { torture, TortureFailure, type TortureOptions, type TortureReport } from "./run.ts";
 
@@ -32,6 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   console.log(`seed ${options.seed}`);
+  process.once("SIGINT", () => process.exit(130));
   try {
     console.log(describe(await torture(options)));
     return 0;

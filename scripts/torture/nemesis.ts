@@ -1,6 +1,6 @@
 /**
- * Strikes the cluster with faults, many at a time, as a seed decides. Every kind comes up before one
- * comes up again.
+ * Strikes the cluster with faults, many at a time, as a seed decides: from a deck in which every kind
+ * is twice, but for the end of all processes, as the time to start them all is lost for other faults.
  *
  * @module
  */
@@ -79,7 +79,9 @@ export class Nemesis {
 
   /** The next kind from a shuffled deck. */
   #draw(): FaultKind {
-    if (this.#deck.length === 0) this.#deck = [...FAULT_KINDS];
+    if (this.#deck.length === 0) {
+      this.#deck = [...FAULT_KINDS, ...FAULT_KINDS.filter((kind) => kind !== "kill all")];
+    }
     return this.#deck.splice(this.#chance.below(this.#deck.length), 1)[0];
   }
 }

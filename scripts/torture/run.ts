@@ -174,7 +174,9 @@ class Run {
     } finally {
       await workload.stop();
     }
+    this.#note("no call is under way");
     const [state] = await untilEqual(waitFor(cluster));
+    this.#note("all members are in the same state");
     const { problem, steps, milliseconds } = await workload.check(DEADLINE_MS);
     this.#add(nemesis, workload, recorder);
     Object.assign(this.report, { elections: cluster.elections, appliedIndex: state.appliedIndex });
