@@ -58,6 +58,7 @@ export class CoreOutput {
     while (core.hasReady()) {
       const ready = core.ready();
       const silent = isSilent();
+      const kept: Message[] = [];
       let answers: readonly Message[] = [];
       for (const message of waitForTerm(ready.messages)) {
         if (message.type === "storage-append") {
@@ -66,8 +67,12 @@ export class CoreOutput {
           applies.push(message);
         } else if (!silent || message.type === "timeout-now") {
           this.#send(message, effects);
+        } else if (message.type === "snapshot") {
+          kept.push(message);
         }
       }
+      // Nobody else will ever tell the core what became of them.
+      for (const { to } of kept) core.reportSnapshot(to, "failure");
       for (const state of ready.readStates) reads.confirm(state);
       if (answers.length === 0) return;
       this.deliver(answers, effects);
