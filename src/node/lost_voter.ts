@@ -61,9 +61,13 @@ export class LostVoterGuard {
   }
 
   #refuse(how: string): Guarded {
-    const text =
-      `peer ${this.#id} has no log, and ${how}: it was a voter and has lost its data, so ` +
-      "it takes no part; remove it from its region, and add a new member with an id never used";
-    return { message: undefined, refusal: new MessageRejectedError("VOTER_WITHOUT_LOG", text) };
+    return { message: undefined, refusal: lostVoterError(this.#id, how) };
   }
+}
+
+/** What is said of a voter that lost its data. @param how how that was found out. */
+export function lostVoterError(peerId: PeerId, how: string): MessageRejectedError {
+  const text = `peer ${peerId} has no log, and ${how}: it was a voter and has lost its data, so ` +
+    "it takes no part; remove it from its region, and add a new member with an id never used";
+  return new MessageRejectedError("VOTER_WITHOUT_LOG", text);
 }

@@ -9,6 +9,7 @@
 import type { Logger, PeerId } from "../raft/mod.ts";
 import type { Transport } from "../transport/contract.ts";
 import type { Clock } from "./clock.ts";
+import { lostVoterError } from "./lost_voter.ts";
 import type { MemberChange } from "./member_changes.ts";
 import type { MemberForwarding } from "./member_forwarding.ts";
 import { askStanding } from "./member_questions.ts";
@@ -146,6 +147,10 @@ export class MemberWatch {
     askStanding(transport, nodeId, regionId, peerId, ASK_MS).then(({ role, members: known }) => {
       members.learn(region, known);
       if (role === "removed") this.#tellRemoval(region, watched);
+      if (role === "voter" && region.peer.status().lastIndex === 0) {
+        const how = `node ${nodeId} has it as a voter`;
+        this.#parts.notifier.messageRefused(region.peer, lostVoterError(peerId, how));
+      }
       if (role === "none") this.#tellWait(region, watched, nodeId);
     }).catch((error) => logger.debug(`region ${regionId}: ${error.message}`))
       .finally(() => watched.busy = false);

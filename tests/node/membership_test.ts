@@ -2,76 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Member, MembershipError, type Node } from "../../src/node/mod.ts";
+import { MembershipError } from "../../src/node/mod.ts";
 import { settle, TestCluster, withResource } from "./cluster.ts";
-import { command, emptyState, ListMachine } from "./machines.ts";
+import { command } from "./machines.ts";
+import { join, machines, MemberMachine } from "./member_machine.ts";
 
 const COMPACTION = { entriesMax: 20, keepEntries: 5 };
-
-/** Keeps the node's own state too, and carries it in snapshots. */
-class MemberMachine extends ListMachine {
-  readonly #nodeState: Map<string, Uint8Array>;
-
-  constructor(state: ReturnType<typeof emptyState>) {
-    super(state);
-    const kept = state as { nodeState?: Map<string, Uint8Array> };
-    this.#nodeState = kept.nodeState ??= new Map();
-  }
-
-  override apply(batch: Parameters<ListMachine["apply"]>[0]) {
-    for (const [key, value] of batch.nodeState) {
-      if (value === undefined) this.#nodeState.delete(key);
-      else this.#nodeState.set(key, value);
-    }
-    return super.apply(batch);
-  }
-
-  override nodeState(): ReadonlyMap<string, Uint8Array> {
-    return this.#nodeState;
-  }
-
-  override async *snapshot(): AsyncIterable<Uint8Array> {
-    const own = [...this.#nodeState].map(([key, value]) => [key, [...value]]);
-    const { lastApplied, applied } = this.state;
-    yield await Promise.resolve(
-      new TextEncoder().encode(JSON.stringify({ own, lastApplied, applied })),
-    );
-  }
-
-  override async restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number) {
-    const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) parts.push(chunk);
-    const { own } = JSON.parse(await new Blob(parts as BlobPart[]).text());
-    this.#nodeState.clear();
-    for (const [key, value] of own) this.#nodeState.set(key, Uint8Array.from(value));
-    async function* again() {
-      yield* parts;
-    }
-    await super.restore(again(), lastApplied);
-  }
-}
 
 async function open(): Promise<TestCluster> {
   return await TestCluster.open({
     node: { compaction: COMPACTION },
     machine: (state) => new MemberMachine(state),
-  });
-}
-
-const machines = new Map<string, ReturnType<typeof emptyState>>();
-
-/** Starts a node that joins; its state survives restarts under `key`. */
-function join(cluster: TestCluster, member: Member, key: string): Promise<Node> {
-  const state = machines.get(key) ?? emptyState();
-  machines.set(key, state);
-  const { peerId, nodeId = peerId } = member;
-  return cluster.start(nodeId, {
-    regions: [{
-      peerId,
-      join: true,
-      members: cluster.members,
-      stateMachine: new MemberMachine(state),
-    }],
   });
 }
 
