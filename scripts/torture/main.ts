@@ -34,6 +34,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   console.log(`seed ${options.seed}`);
   process.once("SIGINT", () => process.exit(130));
+  process.once("SIGTERM", () => process.exit(143));
   try {
     console.log(describe(await torture(options)));
     return 0;
