@@ -198,14 +198,15 @@ async function openData(
   }
 }
 
-/** Refuses to go on alone where neither the data nor the options say where the others are. */
+/**
+ * Refuses to go on where neither the data nor the options say where any other member is. One that is
+ * known is enough: the log may bring the others, and whoever is known can be asked.
+ */
 function requireAddresses(node: Node): void {
-  const unknown = node.members().filter(({ nodeId, address }) =>
-    nodeId !== node.nodeId && address === undefined
-  );
-  if (unknown.length === 0) return;
+  const others = node.members().filter(({ peerId }) => peerId !== node.status().peerId);
+  if (others.length === 0 || others.some(({ address }) => address !== undefined)) return;
   throw new CommandFailedError(
-    `neither the data nor --members says where node ${unknown[0].nodeId} listens: give --members`,
+    `neither the data nor --members says where peer ${others[0].peerId} listens: give --members`,
   );
 }
 
