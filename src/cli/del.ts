@@ -29,7 +29,12 @@ async function runDel(invocation: Invocation, terminal: Terminal): Promise<numbe
   const key = invocation.positionals[0];
   if (key === "") throw new UsageError("KEY must not be empty");
   const prefix = invocation.has("prefix");
-  const answer = await withClient(invocation, terminal, (client) => client.delete(key, { prefix }));
+  const answer = await withClient(
+    invocation,
+    terminal,
+    (client) => client.delete(key, { prefix }),
+    { writesOnce: true },
+  );
   const { deleted, header } = answer;
   terminal.out(
     invocation.has("json")

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { EtcdClient, type EtcdClientTls, EtcdError, GrpcStatus } from "../etcd/mod.ts";
+import { EtcdClient, type EtcdClientTls, EtcdError, EtcdSession, GrpcStatus } from "../etcd/mod.ts";
 import { parseEndpoints } from "./addresses.ts";
 import { CLIENT_TLS_OPTIONS, clientTlsOf, environment } from "./client_tls.ts";
 import type { CommandOption, Invocation } from "./command.ts";
@@ -15,6 +15,7 @@ import type { Terminal } from "./terminal.ts";
 /** The endpoint that is asked when none is named. */
 export const ENDPOINT_DEFAULT = "127.0.0.1:2379";
 const TIMEOUT_MS_DEFAULT = 10_000;
+const SESSION_END_MS_MAX = 1_000;
 
 /** The options of every client command. */
 export const ENDPOINTS_OPTION: Readonly<Record<string, CommandOption>> = {
@@ -67,19 +68,25 @@ export function timeoutOf(invocation: Invocation): number {
 /**
  * Makes a call with a client that is closed afterwards, or at once when the user asks to end.
  *
+ * @param options `writesOnce`: writes go through a session, and are repeated when they are in doubt.
  * @throws CommandFailedError that says what failed and what to check.
  */
 export async function withClient<Result>(
   invocation: Invocation,
   terminal: Terminal,
   call: (client: EtcdClient) => Promise<Result>,
+  options: { readonly writesOnce?: boolean } = {},
 ): Promise<Result> {
   const connection = connectionOf(invocation);
-  const client = new EtcdClient({ ...connection, deadlineMs: timeoutOf(invocation) });
+  const session = options.writesOnce === true ? new EtcdSession() : undefined;
+  const client = new EtcdClient({ ...connection, deadlineMs: timeoutOf(invocation), session });
   const close = (): void => client.close();
   terminal.signal.addEventListener("abort", close, { once: true });
   try {
-    return await call(client);
+    const result = await call(client);
+    // Otherwise it expires by itself.
+    await client.endSession({ deadlineMs: SESSION_END_MS_MAX }).catch(() => {});
+    return result;
   } catch (error) {
     if (error instanceof EtcdError) {
       throw explain(error, connection.endpoints, terminal.signal.aborted);

@@ -5,7 +5,7 @@
  */
 
 import { closeSync, createReadStream, openSync, statSync, writeSync } from "node:fs";
-import { EtcdClient, EtcdError } from "../etcd/mod.ts";
+import { EtcdClient, EtcdError, EtcdSession, type SessionWrite } from "../etcd/mod.ts";
 import type { Command, Invocation } from "./command.ts";
 import {
   type Connection,
@@ -25,6 +25,7 @@ const IN_FLIGHT_DEFAULT = 64;
 const IN_FLIGHT_MAX = 4096;
 const PATIENCE_MS_DEFAULT = 60_000;
 const ATTEMPT_MS = 10_000;
+const SESSION_END_MS_MAX = 1_000;
 const TERMINAL_INTERVAL_MS = 100;
 const LINE_INTERVAL_MS = 2_000;
 const FAILURES_SHOWN_MAX = 10;
@@ -39,9 +40,9 @@ export const loadCommand: Command = {
     "Writes every record of FILE, or of standard input when FILE is -. In TSV, a line is " +
     "a key, a tab and a value; without a tab, a key with an empty value. In JSON lines, a line is " +
     '{"key":…,"value":…}, or "keyBase64" and "valueBase64" for bytes. Writes are spread over all ' +
-    "endpoints. One that failed in passing, because a leader or a member was lost, is repeated; so " +
-    "nobody else should write these keys meanwhile. A key that occurs twice keeps its order. Exit " +
-    "code 1 when any write failed.",
+    "endpoints. One that failed in passing, because a leader or a member was lost, is repeated; each " +
+    "takes effect once, except on servers of etcd. A key that occurs twice keeps its order. Exit code 1 " +
+    "when any write failed.",
   options: {
     format: {
       value: "FORMAT",
@@ -78,7 +79,9 @@ async function runLoad(invocation: Invocation, terminal: Terminal): Promise<numb
   const deadlineMs = Math.min(ATTEMPT_MS, patienceMs);
   const input = openInput(file, terminal);
   const acknowledgedFile = openAcknowledged(invocation.text("acknowledged"));
-  const clients = openClients(connectionOf(invocation));
+  const session = new EtcdSession();
+  const clients = openClients(connectionOf(invocation), session);
+  const writes = new Map<LoadRecord, SessionWrite>();
   const describe = (error: unknown): string =>
     error instanceof EtcdError ? sentenceOf(error, [error.endpoint]) : messageOf(error);
   const state = initialLoadState();
@@ -92,8 +95,16 @@ async function runLoad(invocation: Invocation, terminal: Terminal): Promise<numb
       inFlight,
       patienceMs,
       signal: terminal.signal,
-      put: async ({ key, value, line }, attempt) => {
-        await clients[(line + attempt) % clients.length].put(key, value, { deadlineMs });
+      put: async (record, attempt) => {
+        const { key, value, line } = record;
+        const write = attempt === 0 ? await session.begin() : writes.get(record)!;
+        writes.set(record, write);
+        const client = clients[(line + attempt) % clients.length];
+        await client.put(key, value, { deadlineMs, write });
+      },
+      ended: (record) => {
+        writes.get(record)?.end();
+        writes.delete(record);
       },
       mayPass,
       describe,
@@ -109,6 +120,7 @@ async function runLoad(invocation: Invocation, terminal: Terminal): Promise<numb
     stopShowing();
     terminal.error(progress.summary(state, performance.now()) + "\n");
     acknowledgedFile.close();
+    await clients[0].endSession({ deadlineMs: SESSION_END_MS_MAX }).catch(() => {});
     for (const client of clients) client.close();
   }
   if (invocation.has("json")) terminal.out(JSON.stringify(state) + "\n");
@@ -122,10 +134,11 @@ async function runLoad(invocation: Invocation, terminal: Terminal): Promise<numb
  * One client an endpoint, which starts there and goes on to the others: so the writes are spread
  * over all members, and leave one that is lost.
  */
-function openClients({ endpoints, ...how }: Connection): EtcdClient[] {
-  return endpoints.map((_, first) =>
-    new EtcdClient({ ...how, endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] })
-  );
+function openClients({ endpoints, ...how }: Connection, session: EtcdSession): EtcdClient[] {
+  return endpoints.map((_, first) => {
+    const inTurn = [...endpoints.slice(first), ...endpoints.slice(0, first)];
+    return new EtcdClient({ ...how, endpoints: inTurn, session });
+  });
 }
 
 interface Input {

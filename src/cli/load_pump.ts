@@ -1,7 +1,7 @@
 /**
  * The engine of `flaredb load`: keeps a bounded number of writes in flight, repeats those that
- * failed in passing, and keeps the order of writes to the same key. Writing the same value to the
- * same key twice is harmless, which is why a write of unknown outcome may be repeated.
+ * failed in passing, and keeps the order of writes to the same key. A write of unknown outcome is
+ * repeated too: `put` sees to it that it takes effect once.
  *
  * @module
  */
@@ -19,6 +19,8 @@ export interface LoadPumpOptions {
   readonly signal: AbortSignal;
   /** Writes once; `attempt` counts from 0, for choosing another endpoint each time. */
   readonly put: (record: LoadRecord, attempt: number) => Promise<void>;
+  /** Called when a write is not attempted any more, whatever became of it. */
+  readonly ended?: (record: LoadRecord) => void;
   /** Whether a failed write may succeed when it is repeated. */
   readonly mayPass: (error: unknown) => boolean;
   /** Says for people why a write failed. */
@@ -111,6 +113,14 @@ class LoadPump {
 
   private async writeAfter(previous: Promise<void> | undefined, record: LoadRecord): Promise<void> {
     if (previous !== undefined) await previous;
+    try {
+      await this.write(record);
+    } finally {
+      this.options.ended?.(record);
+    }
+  }
+
+  private async write(record: LoadRecord): Promise<void> {
     for (let attempt = 0;; attempt++) {
       try {
         await this.options.put(record, attempt);

@@ -39,6 +39,7 @@ async function runPut(invocation: Invocation, terminal: Terminal): Promise<numbe
     invocation,
     terminal,
     (client) => client.put(key, value, { prevKv }),
+    { writesOnce: true },
   );
   const { revision } = answer.header;
   const previous = answer.prevKv?.value;

@@ -45,6 +45,7 @@ import {
 } from "./codec.ts";
 import { type Counters, COUNTERS_PATH, readCounters } from "./counters.ts";
 import { EtcdError } from "./errors.ts";
+import { attemptOnce } from "./exactly_once.ts";
 import { GrpcStatus } from "./grpc_status.ts";
 import type {
   DeleteRangeResponse,
@@ -55,6 +56,15 @@ import type {
   StatusResponse,
   TxnResponse,
 } from "./messages.ts";
+import type { EtcdSession, SessionWrite } from "./session.ts";
+import {
+  type Positioned,
+  readSessionId,
+  sessionPath,
+  writePositioned,
+  writeSessionId,
+  writeSessionTimeout,
+} from "./session_codec.ts";
 import { decodeSnapshotBlob } from "./snapshot_stream.ts";
 import { EtcdStatus } from "./status_errors.ts";
 
@@ -78,6 +88,11 @@ export interface EtcdClientOptions {
   readonly tls?: EtcdClientTls;
   /** How long a call may take over all its attempts, in milliseconds. Default 5,000. */
   readonly deadlineMs?: number;
+  /**
+   * Writes go through this session, and are repeated when their outcome is unknown: each takes effect
+   * once. Default: without one; a write whose outcome is unknown then fails.
+   */
+  readonly session?: EtcdSession;
 }
 
 /** What every call takes. */
@@ -86,6 +101,15 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** Ask only this endpoint, one of the client's. */
   readonly endpoint?: string;
+}
+
+/** What writes take. */
+export interface WriteOptions extends CallOptions {
+  /**
+   * The write of the client's session that this call attempts, when an earlier call, of this client or
+   * another, did so before. Default: a write of its own.
+   */
+  readonly write?: SessionWrite;
 }
 
 /** A key or a value: text is encoded as UTF-8. */
@@ -100,10 +124,10 @@ export interface GetOptions extends CallOptions, Partial<Omit<RangeRequest, "key
 }
 
 /** Options of {@linkcode EtcdClient.put}. */
-export interface PutOptions extends CallOptions, Partial<Omit<PutRequest, "key" | "value">> {}
+export interface PutOptions extends WriteOptions, Partial<Omit<PutRequest, "key" | "value">> {}
 
 /** Options of {@linkcode EtcdClient.delete}. */
-export interface DeleteOptions extends CallOptions {
+export interface DeleteOptions extends WriteOptions {
   /** All keys that begin with the key; an empty key means every key. */
   readonly prefix?: boolean;
   /** The end of the range, itself not included. */
@@ -200,6 +224,26 @@ const MEMBER_UPDATE = method(
   readMemberChangeResponse,
 );
 
+const SESSION_OPEN = method(sessionPath("Open"), false, writeSessionTimeout, readSessionId);
+const SESSION_CLOSE = method(sessionPath("Close"), false, writeSessionId, () => undefined);
+const SESSION_PUT = positioned(sessionPath("Put"), writePutRequest, readPutResponse);
+const SESSION_DELETE_RANGE = positioned(
+  sessionPath("DeleteRange"),
+  writeDeleteRangeRequest,
+  readDeleteRangeResponse,
+);
+const SESSION_TXN = positioned(sessionPath("Txn"), writeTxnRequest, readTxnResponse);
+
+function positioned<Request, Response>(
+  path: string,
+  encode: (writer: ProtoWriter, request: Request) => void,
+  decode: (reader: ProtoReader) => Response,
+): Method<Positioned<Request>, Response> {
+  const write = (writer: ProtoWriter, request: Positioned<Request>): void =>
+    writePositioned(writer, request, encode);
+  return method(path, true, write, decode);
+}
+
 interface Endpoint {
   readonly name: string;
   readonly client: grpc.Client;
@@ -226,6 +270,7 @@ export class EtcdClient {
   readonly endpoints: readonly string[];
   readonly #endpoints: Endpoint[];
   readonly #deadlineMs: number;
+  readonly #session: EtcdSession | undefined;
   #current = 0;
 
   /** Connects when it is first used. @throws ConfigError when an endpoint is malformed or there is none */
@@ -235,6 +280,7 @@ export class EtcdClient {
     }
     this.endpoints = [...options.endpoints];
     this.#deadlineMs = checkDeadline(options.deadlineMs ?? DEADLINE_MS_DEFAULT);
+    this.#session = options.session;
     this.#endpoints = options.endpoints.map((name) => openEndpoint(name, options.tls));
   }
 
@@ -252,9 +298,9 @@ export class EtcdClient {
 
   /** Writes a key. @throws EtcdError */
   put(key: Bytes, value: Bytes, options: PutOptions = {}): Promise<PutResponse> {
-    const { deadlineMs, endpoint, ...rest } = options;
+    const { deadlineMs, endpoint, write, ...rest } = options;
     const request = putRequest({ ...rest, key: toBytes(key), value: toBytes(value) });
-    return this.#call(PUT, request, { deadlineMs, endpoint });
+    return this.#write(PUT, SESSION_PUT, request, { deadlineMs, endpoint, write });
   }
 
   /** Deletes a key, or a range of keys. @throws EtcdError */
@@ -263,12 +309,12 @@ export class EtcdClient {
       ...keyRange(key, options.prefix, options.rangeEnd),
       prevKv: options.prevKv ?? false,
     });
-    return this.#call(DELETE_RANGE, request, options);
+    return this.#write(DELETE_RANGE, SESSION_DELETE_RANGE, request, options);
   }
 
   /** Compares, then does one thing or another, as one step. @throws EtcdError */
-  txn(request: TxnRequest, options: CallOptions = {}): Promise<TxnResponse> {
-    return this.#call(TXN, request, options);
+  txn(request: TxnRequest, options: WriteOptions = {}): Promise<TxnResponse> {
+    return this.#write(TXN, SESSION_TXN, request, options);
   }
 
   /** Asks how a member is doing: the one at `options.endpoint`, or any. @throws EtcdError */
@@ -350,6 +396,43 @@ export class EtcdClient {
   /** Closes the connections; calls under way fail. Idempotent. */
   close(): void {
     for (const endpoint of this.#endpoints) endpoint.client.close();
+  }
+
+  /** Ends the client's session on the servers, so that its place is free at once. @throws EtcdError */
+  async endSession(options: CallOptions = {}): Promise<void> {
+    await this.#session?.end((id) => this.#call(SESSION_CLOSE, id, options));
+  }
+
+  async #write<Request, Response>(
+    plain: Method<Request, Response>,
+    once: Method<Positioned<Request>, Response>,
+    request: Request,
+    options: WriteOptions,
+  ): Promise<Response> {
+    const session = this.#session;
+    if (session === undefined) return await this.#call(plain, request, options);
+    const write = options.write ?? await session.begin();
+    const deadline = Date.now() + checkDeadline(options.deadlineMs ?? this.#deadlineMs);
+    try {
+      return await attemptOnce(write, deadline, {
+        open: (deadlineMs) => this.#call(SESSION_OPEN, 0, { ...options, deadlineMs }),
+        plain: (deadlineMs) => this.#call(plain, request, { ...options, deadlineMs }),
+        attempt: (position, until) =>
+          attemptCall(
+            this.#endpoints[this.#indexFor(options)]!,
+            once,
+            { position, request },
+            until,
+          ),
+        moveOn: () => this.#current = (this.#current + 1) % this.#endpoints.length,
+      });
+    } finally {
+      if (options.write === undefined) write.end();
+    }
+  }
+
+  #indexFor({ endpoint }: CallOptions): number {
+    return endpoint === undefined ? this.#current : this.#indexOf(endpoint);
   }
 
   async #call<Request, Response>(

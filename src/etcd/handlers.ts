@@ -16,6 +16,7 @@ import {
   type RangeRequest,
   type TxnRequest,
 } from "../kv/mod.ts";
+import type { SessionPosition } from "../node/mod.ts";
 import type { Counters } from "./counters.ts";
 import type {
   DeleteRangeResponse,
@@ -62,12 +63,17 @@ export class EtcdHandlers {
   }
 
   /** `KV.Put`. */
-  put(request: PutRequest, deadline: number, answer: Answer<PutResponse>): void {
+  put(
+    request: PutRequest,
+    deadline: number,
+    answer: Answer<PutResponse>,
+    session?: SessionPosition,
+  ): void {
     const refused = checkPut(request);
     if (refused !== undefined) return answer(refused);
     this.#propose(encodePutCommand(request), deadline, answer, (header, result) => {
       return result.kind === "put" ? putResponse(header, result) : undefined;
-    });
+    }, session);
   }
 
   /** `KV.DeleteRange`. */
@@ -75,21 +81,27 @@ export class EtcdHandlers {
     request: DeleteRangeRequest,
     deadline: number,
     answer: Answer<DeleteRangeResponse>,
+    session?: SessionPosition,
   ): void {
     const refused = checkDeleteRange(request);
     if (refused !== undefined) return answer(refused);
     this.#propose(encodeDeleteRangeCommand(request), deadline, answer, (header, result) => {
       return result.kind === "delete-range" ? deleteRangeResponse(header, result) : undefined;
-    });
+    }, session);
   }
 
   /** `KV.Txn`: through the log, also when it only reads. */
-  txn(request: TxnRequest, deadline: number, answer: Answer<TxnResponse>): void {
+  txn(
+    request: TxnRequest,
+    deadline: number,
+    answer: Answer<TxnResponse>,
+    session?: SessionPosition,
+  ): void {
     const refused = checkTxn(request, this.#options.txnOperationsMax);
     if (refused !== undefined) return answer(refused);
     this.#propose(encodeTxnCommand(request), deadline, answer, (header, result) => {
       return result.kind === "txn" ? txnResponse(header, result) : undefined;
-    });
+    }, session);
   }
 
   /** `Cluster.MemberList`. */
@@ -162,9 +174,11 @@ export class EtcdHandlers {
     deadline: number,
     answer: Answer<Response>,
     respond: (header: ResponseHeader, result: KvResult) => Response | undefined,
+    session: SessionPosition | undefined,
   ): void {
     if (command.length > this.#options.requestBytesMax) return answer(EtcdStatus.requestTooLarge);
-    this.#options.node.propose(command, { deadlineMs: this.remaining(deadline) }).then(
+    const deadlineMs = this.remaining(deadline);
+    this.#options.node.propose(command, { deadlineMs, session }).then(
       ({ term, result }) => {
         if (result.kind === "failure") return answer(statusOfFailure(result));
         const revision = result.kind === "none" ? undefined : result.revision;

@@ -32,3 +32,4 @@ export {
   type CertificateSource,
   type ClientCertificates,
 } from "../tls/mod.ts";
+export { EtcdSession, SessionWrite } from "./session.ts";

@@ -41,6 +41,7 @@ import {
   FRAME_OVERHEAD_BYTES,
 } from "./server_options.ts";
 import { snapshotMethod } from "./snapshot_stream.ts";
+import { addSessionMethods } from "./session_handlers.ts";
 import { ETCD_SERVICES, methodPath } from "./services.ts";
 
 /** Serves the etcd v3 API of one member. */
@@ -153,6 +154,7 @@ function servedMethods(
     (_request, _deadline, answer) => handlers.status(answer),
   );
   served.set(methodPath("Maintenance", "Snapshot"), snapshotMethod(options));
+  addSessionMethods(add, handlers, options);
   const { membership } = options;
   if (membership === undefined) return served;
   const cluster = new ClusterHandlers(options, membership, handlers);

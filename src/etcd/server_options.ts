@@ -6,6 +6,7 @@
  */
 
 import type { KvResult, RangeRequest, RangeResult } from "../kv/mod.ts";
+import type { SessionPosition } from "../node/mod.ts";
 import { ConfigError } from "../raft/mod.ts";
 import type { Certificates, CertificateSource, ClientCertificates } from "../tls/mod.ts";
 import type { Counters } from "./counters.ts";
@@ -39,12 +40,16 @@ export interface ReplicatedNode {
   /** Replicates a command and resolves once the local store has applied it. */
   propose(
     command: Uint8Array,
-    options?: ReplicatedNodeCall,
+    options?: ReplicatedNodeCall & { readonly session?: SessionPosition },
   ): Promise<{ readonly term: number; readonly result: KvResult }>;
   /** Resolves once the local store holds everything acknowledged before the call. */
   read(options?: ReplicatedNodeCall): Promise<unknown>;
   /** The node's state. */
   status(): ReplicatedNodeStatus;
+  /** Opens a client session; without it sessions are not served. */
+  openSessionId?(options?: ReplicatedNodeCall & { readonly timeoutMs?: number }): Promise<string>;
+  /** Closes a client session. */
+  closeSessionId?(id: string, options?: ReplicatedNodeCall): Promise<void>;
 }
 
 /** A store to read from; `KvStore` is one. */

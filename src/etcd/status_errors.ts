@@ -29,6 +29,10 @@ function unavailable(details: string): StatusError {
   return { code: GrpcStatus.UNAVAILABLE, details };
 }
 
+function session(details: string): StatusError {
+  return { code: GrpcStatus.FAILED_PRECONDITION, details: `flaredb: ${details}` };
+}
+
 /** Why etcd refuses a request, as far as this server does too. */
 export type EtcdStatusName =
   | "keyNotProvided"
@@ -56,6 +60,11 @@ export type EtcdStatusName =
   | "leaderChanged"
   | "timedOut"
   | "stopped"
+  | "sessionExpired"
+  | "sessionPassed"
+  | "sessionAhead"
+  | "resultForgotten"
+  | "sessionsUnsupported"
   | "cancelled";
 
 /** The statuses of etcd that this server gives. */
@@ -101,6 +110,14 @@ export const EtcdStatus: Readonly<Record<EtcdStatusName, StatusError>> = {
   leaderChanged: unavailable("etcdserver: leader changed"),
   timedOut: unavailable("etcdserver: request timed out"),
   stopped: unavailable("etcdserver: server stopped"),
+  sessionExpired: session("client session not found: it expired, was closed, or never was"),
+  sessionPassed: session("the client session has acknowledged this sequence number"),
+  sessionAhead: session("the sequence number is too far above what is acknowledged"),
+  resultForgotten: session("the write took effect, and its answer was too large to be kept"),
+  sessionsUnsupported: {
+    code: GrpcStatus.UNIMPLEMENTED,
+    details: "flaredb: client sessions are not supported",
+  },
   cancelled: { code: GrpcStatus.CANCELLED, details: "etcdserver: request canceled" },
 };
 
@@ -167,6 +184,18 @@ export function statusOfError(error: unknown, knowsLeader: () => boolean): Statu
       return EtcdStatus.cancelled;
     case "STOPPED":
       return EtcdStatus.stopped;
+    case "SESSION_EXPIRED":
+      return EtcdStatus.sessionExpired;
+    case "SEQUENCE_PASSED":
+      return EtcdStatus.sessionPassed;
+    case "SEQUENCE_AHEAD":
+      return EtcdStatus.sessionAhead;
+    case "RESULT_FORGOTTEN":
+      return EtcdStatus.resultForgotten;
+    case "SESSIONS_UNSUPPORTED":
+      return EtcdStatus.sessionsUnsupported;
+    case "INVALID_CONFIG":
+      return { code: GrpcStatus.INVALID_ARGUMENT, details: `flaredb: ${error.message}` };
     default:
       return unknown(error);
   }
