@@ -20,18 +20,22 @@ import { buildPackage, DOCUMENTS } from "../build_npm.ts";
 import { PROJECT_ROOT, sourceFiles } from "../project_files.ts";
 
 const CACHE = join(PROJECT_ROOT, "node_modules/.cache/flaredb-npm");
+/** How the names of folders begin that some process builds at this moment. */
+const UNFINISHED = "unfinished-";
 
 /** The folder of the package as the sources are now; built when it is not there yet. */
 export function cachedBuild(): string {
   const folder = join(CACHE, fingerprint());
   if (existsSync(folder)) return folder;
-  rmSync(CACHE, { recursive: true, force: true });
   mkdirSync(CACHE, { recursive: true });
-  const unfinished = mkdtempSync(join(CACHE, "unfinished-"));
+  const older = readdirSync(CACHE).filter((name) => !name.startsWith(UNFINISHED));
+  for (const name of older) rmSync(join(CACHE, name), { recursive: true, force: true });
+  const unfinished = mkdtempSync(join(CACHE, UNFINISHED));
   buildPackage(unfinished);
   try {
     renameSync(unfinished, folder);
   } catch (error) {
+    rmSync(unfinished, { recursive: true, force: true });
     // Another process was faster.
     if (!existsSync(folder)) throw error;
   }

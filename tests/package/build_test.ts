@@ -12,10 +12,8 @@ import { compileConsumer, linkPackage, writeConsumer } from "../../scripts/packa
 import { builtFile, projectManifest } from "../../scripts/package/manifest.ts";
 import { moduleGraph } from "../../scripts/package/module_graph.ts";
 import { PROJECT_ROOT } from "../../scripts/project_files.ts";
-import { skipHere } from "../runtimes.ts";
 
-const skip = skipHere("tests/package/build_test.ts");
-const LONG = { timeout: 300_000, skip };
+const LONG = { timeout: 300_000 };
 
 const temporary = mkdtempSync(join(tmpdir(), "flaredb-package-"));
 after(() => rmSync(temporary, { recursive: true, force: true }));
@@ -38,9 +36,7 @@ test("the package builds, with documents, the command and every exported module"
   assert.deepEqual(expected.filter((path) => !existsSync(join(folder, path))), []);
 });
 
-test("the built manifest exports what the sources' manifest does, and the command is executable", {
-  skip,
-}, () => {
+test("the built manifest exports what the sources' manifest does, and the command is executable", () => {
   const built = JSON.parse(read("package.json"));
   const { exports, bin, version, dependencies } = projectManifest();
   const subpaths = [...Object.keys(exports), "./package.json"];
@@ -54,9 +50,7 @@ test("the built manifest exports what the sources' manifest does, and the comman
   }
 });
 
-test("the consensus core pulls in nothing, and neither it nor its neighbours gRPC or SQLite", {
-  skip,
-}, () => {
+test("the consensus core pulls in nothing, and neither it nor its neighbours gRPC or SQLite", () => {
   const core = moduleGraph(folder, "src/raft/mod.js");
   assert.deepEqual(core.external, []);
   assert.deepEqual(core.files.filter((path) => !path.startsWith("src/raft/")), []);
@@ -67,7 +61,7 @@ test("the consensus core pulls in nothing, and neither it nor its neighbours gRP
   }
 });
 
-test("a module pulls in nothing that the package does not bring", { skip }, () => {
+test("a module pulls in nothing that the package does not bring", () => {
   const { exports, bin, dependencies } = projectManifest();
   const known = (one: string) =>
     one.startsWith("node:") || Object.keys(dependencies).some((name) => `${one}/`.startsWith(name));
@@ -77,7 +71,7 @@ test("a module pulls in nothing that the package does not bring", { skip }, () =
   }
 });
 
-test("files found by their URL, such as workers, are JavaScript that lies there", { skip }, () => {
+test("files found by their URL, such as workers, are JavaScript that lies there", () => {
   for (const path of files.filter((one) => one.endsWith(".js"))) {
     for (const [, target] of read(path).matchAll(/new URL\(\s*["'`](\.[^"'`$]*)["'`]/g)) {
       const found = join(folder, dirname(path), target);
@@ -88,7 +82,6 @@ test("files found by their URL, such as workers, are JavaScript that lies there"
 
 test(
   "source maps hold their sources and name no folder of the machine that built them",
-  { skip },
   () => {
     const maps = files.filter((path) => path.endsWith(".js.map"));
     assert.equal(maps.length, files.filter((path) => /^(mod|src\/.*)\.js$/.test(path)).length);

@@ -3,12 +3,10 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import { currentRuntime } from "../../scripts/package/runtimes.ts";
-import { skipHere } from "../runtimes.ts";
 import { probe } from "../../scripts/probe_deno.ts";
 
 test("this runtime serves many unary calls and outlives the clients that made them", {
   timeout: 150_000,
-  skip: skipHere("tests/package/probe_test.ts"),
 }, async () => {
   const args = currentRuntime().name === "deno" ? ["run", "-A"] : [];
   assert.deepEqual(await probe(process.execPath, args), { sound: true });

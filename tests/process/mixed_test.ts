@@ -15,7 +15,6 @@ import {
 } from "../../scripts/package/runtimes.ts";
 import { freePorts } from "../../src/cli/addresses.ts";
 import { EtcdClient } from "../../src/etcd/mod.ts";
-import { skipHere } from "../runtimes.ts";
 import { type Sandbox, type TestProcess, until, withSandbox } from "./support.ts";
 
 const LONG = { timeout: 300_000 };
@@ -25,8 +24,6 @@ const MAIN = join(PROJECT_ROOT, "src/cli/main.ts");
 
 /** The programs, in the order of the nodes' ids, or why there are none. */
 function findPrograms(): { programs: string[] } | { why: string } {
-  const skipped = skipHere("tests/process/mixed_test.ts");
-  if (skipped !== false) return { why: skipped };
   const found = MIX.map((runtime) => findRuntime(runtime));
   const missing = found.flatMap((one) => "missing" in one ? [one.missing] : []);
   if (missing.length > 0) return { why: `npm has no ${missing.join(", and no ")}` };
