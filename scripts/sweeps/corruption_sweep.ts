@@ -11,33 +11,21 @@
  * @module
  */
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { StorageError } from "../../src/storage/mod.ts";
 import { SqliteNodeStorage, verifyStorage } from "../../src/storage/sqlite/mod.ts";
+import { damagedCopy, targetsOf } from "./damage.ts";
+import { storeSweep } from "./store_sweep.ts";
 import { count as tally, Numbers, runAsTask, type SweepReport, withDirectory } from "./sweep.ts";
 import { expectedStates, LIMITS, runStep, stepOf } from "./workload.ts";
 
-const PAGE_BYTES = 4096;
-const WAL_HEADER_BYTES = 32;
-const FRAME_BYTES = 24 + PAGE_BYTES;
 const FILES = ["raft.db", "raft.db-wal"];
 const STEPS = 100;
 
-/** A part of a file that is damaged as one. */
-interface Target {
-  readonly file: string;
-  readonly what: string;
-  readonly offset: number;
-  readonly bytes: number;
+/** Runs the sweeps of the log and of the key-value store, see `store_sweep.ts`. */
+async function bothSweeps(kinds: number, seed: number): Promise<SweepReport> {
+  return { ...await corruptionSweep(kinds, seed), ...await storeSweep(kinds, seed) };
 }
 
 /** Runs the sweep with `kinds` damages a page. @throws when damage led to a wrong answer. */
@@ -49,12 +37,13 @@ export function corruptionSweep(kinds: number, seed: number): Promise<SweepRepor
     for (const closed of [true, false]) {
       const image = join(parent, `image-${closed}`);
       await makeImage(join(parent, `live-${closed}`), image, closed);
-      for (const target of targetsOf(image)) {
+      for (const target of targetsOf(image, FILES)) {
         for (let kind = 0; kind < kinds; kind++) {
           const copy = join(parent, "copy");
           mkdirSync(copy);
           for (const name of filesOf(image)) copyFileSync(join(image, name), join(copy, name));
-          const damage = damageFile(join(copy, target.file), target, kind, numbers);
+          const { content, damage } = damagedCopy(image, target, kind, numbers);
+          writeFileSync(join(copy, target.file), content);
           const found = await examine(copy, states).catch((cause) => {
             throw new Error(`${target.what} of ${target.file}, ${damage}: ${cause}`, { cause });
           });
@@ -90,40 +79,6 @@ function filesOf(directory: string): string[] {
   return FILES.filter((name) => existsSync(join(directory, name)));
 }
 
-function targetsOf(image: string): Target[] {
-  const sizeOf = (name: string): number => {
-    const path = join(image, name);
-    return existsSync(path) ? statSync(path).size : 0;
-  };
-  const [database, log] = FILES.map(sizeOf);
-  const targets: Target[] = [];
-  for (let offset = 0; offset < database; offset += PAGE_BYTES) {
-    const what = `page ${offset / PAGE_BYTES + 1}`;
-    targets.push({ file: FILES[0], what, offset, bytes: PAGE_BYTES });
-  }
-  if (log > 0) {
-    targets.push({ file: FILES[1], what: "log's header", offset: 0, bytes: WAL_HEADER_BYTES });
-  }
-  for (let offset = WAL_HEADER_BYTES; offset + FRAME_BYTES <= log; offset += FRAME_BYTES) {
-    const what = `frame ${(offset - WAL_HEADER_BYTES) / FRAME_BYTES + 1}`;
-    targets.push({ file: FILES[1], what, offset, bytes: FRAME_BYTES });
-  }
-  return targets;
-}
-
-/** Damages the target; returns how. */
-function damageFile(path: string, target: Target, kind: number, numbers: Numbers): string {
-  const content = readFileSync(path);
-  const part = content.subarray(target.offset, target.offset + target.bytes);
-  if (kind % 4 === 1) part.fill(0);
-  if (kind % 4 === 3) { for (let i = 0; i < part.length; i++) part[i] = numbers.below(256); }
-  const at = kind % 4 === 2 ? numbers.below(Math.min(24, part.length)) : numbers.below(part.length);
-  const bit = 1 << numbers.below(8);
-  if (kind % 2 === 0) part[at] ^= bit;
-  writeFileSync(path, content);
-  return kind % 2 === 0 ? `byte ${at} xor ${bit}` : kind % 4 === 1 ? "zeros" : "noise";
-}
-
 /** What the tools make of the damaged copy. @throws when they see a state that is not the last one. */
 async function examine(copy: string, states: readonly string[]): Promise<string> {
   const { sound } = verifyStorage({ directory: copy });
@@ -137,4 +92,4 @@ async function examine(copy: string, states: readonly string[]): Promise<string>
   throw new Error(`step ${step} of ${STEPS} is shown`);
 }
 
-if (import.meta.main) await runAsTask("corruption sweep", 5, corruptionSweep);
+if (import.meta.main) await runAsTask("corruption sweep", 5, bothSweeps);

@@ -14,13 +14,14 @@ import { existsSync, statSync } from "node:fs";
 import { RaftError } from "../raft/mod.ts";
 import {
   Database,
+  databaseError,
   isDamage,
   reasonOf,
   type RowStatement,
   type SqlColumns,
   type SqlValue,
 } from "./database.ts";
-import { KvCorruptError, KvStorageError } from "./errors.ts";
+import { KvCorruptError } from "./errors.ts";
 import { compareBytes } from "./range.ts";
 import { CURRENT_SUM_SQL, HISTORY_SUM_SQL, historyChecksum, keyChecksum } from "./row_checksum.ts";
 import {
@@ -71,8 +72,7 @@ export function checkStored(path: string): void {
     });
   } catch (cause) {
     if (cause instanceof RaftError) throw cause;
-    if (isDamage(cause)) throw new KvCorruptError(path, reasonOf(cause));
-    throw new KvStorageError(`Cannot read ${path}: ${reasonOf(cause)}`, { cause });
+    throw databaseError("read", path, cause);
   } finally {
     database.close();
   }
@@ -185,7 +185,10 @@ function* pagesOf(
     const rows = query.all(last);
     yield* rows;
     if (rows.length < PAGE_ROWS) return;
-    last = rows[rows.length - 1][0];
+    const next = rows[rows.length - 1][0];
+    // In the order of SQLite, all other types come before bytes: it would begin again.
+    if (typeof next !== typeof first) throw new KvCorruptError("", "a key holds no bytes");
+    last = next;
   }
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { RaftError } from "../raft/mod.ts";
 import { KvCorruptError, KvStorageError } from "./errors.ts";
 
 /** What a statement takes. */
@@ -107,6 +108,7 @@ export class Database {
       const readOnly = options.readOnly ?? false;
       connection = new DatabaseSync(path, { timeout: 5_000, readOnly });
       if (!readOnly) configureWrites(connection, options.synchronous);
+      connection.exec("PRAGMA cell_size_check=ON");
       connection.exec(`PRAGMA cache_size=-${Math.ceil(options.cacheBytes / 1024)}`);
     } catch (cause) {
       connection?.close();
@@ -195,10 +197,18 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether an error is SQLite's about pages that are damaged, or no database at all. */
+/** Whether an error is about pages that are damaged, no database at all, or a number we never write. */
 export function isDamage(error: unknown): boolean {
-  const { errcode, message } = error as { errcode?: number; message?: string };
+  const { code, errcode, message } = error as { code?: string; errcode?: number; message?: string };
+  if (code === "ERR_OUT_OF_RANGE") return true;
   // CORRUPT and NOTADB, https://sqlite.org/rescode.html; some errors carry their text only.
   if (errcode !== undefined) return (errcode & 0xff) === 11 || (errcode & 0xff) === 26;
-  return /malformed|not a database/.test(message ?? "");
+  return /malformed|not a database|too large to be represented/.test(message ?? "");
+}
+
+/** The error that a failure of the database stands for, caught while doing `what` to `path`. */
+export function databaseError(what: string, path: string, cause: unknown): RaftError {
+  const reason = reasonOf(cause);
+  if (isDamage(cause)) return new KvCorruptError(path, `a read fails: ${reason}`);
+  return new KvStorageError(`Cannot ${what} in ${path}: ${reason}`, { cause });
 }

@@ -18,7 +18,7 @@ import { ConfigError, RaftError } from "../raft/mod.ts";
 import type { ApplyBatch, StateMachine } from "../node/state_machine.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { checkStored } from "./check.ts";
-import { Database, reasonOf, type Statement } from "./database.ts";
+import { Database, databaseError, reasonOf, type Statement } from "./database.ts";
 import { KvCorruptError, KvStorageError, KvUsageError } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { readRange } from "./range.ts";
@@ -358,10 +358,7 @@ export class KvStore implements StateMachine<KvResult> {
       return action();
     } catch (cause) {
       if (cause instanceof RaftError && !(cause instanceof KvCorruptError)) throw cause;
-      const message = `Cannot ${what} in ${this.path}: ${reasonOf(cause)}`;
-      const error = cause instanceof KvCorruptError
-        ? cause
-        : new KvStorageError(message, { cause });
+      const error = cause instanceof KvCorruptError ? cause : databaseError(what, this.path, cause);
       this.#fail(error);
       throw error;
     }

@@ -42,6 +42,9 @@ export function currentSum(sequence: number, version: number): number {
 /** The same in SQL, of a row `c`. */
 export const CURRENT_SUM_SQL = `((1 + c.sequence * 31 + c.version * 37) % ${MODULUS})`;
 
+/** What a checksum is where a column does not even hold what it should: no row has it. */
+const NOT_BYTES = -1;
+
 /** The checksum of the bytes of a row of `history`, given that of its key. */
 export function historyChecksum(
   keyChecksum: number,
@@ -49,19 +52,22 @@ export function historyChecksum(
   lease: Uint8Array | null,
   value: Uint8Array,
 ): number {
+  if (!(value instanceof Uint8Array)) return NOT_BYTES;
   let checksum = (keyChecksum ^ revision) >>> 0;
   // Node 22 gives 0 for an empty blob as SQLite hands it out.
   if (value.length > 0) checksum = crc32(value, checksum);
-  return lease === null ? checksum : crc32(lease, checksum);
+  if (lease === null) return checksum;
+  return lease instanceof Uint8Array ? crc32(lease, checksum) : NOT_BYTES;
 }
 
 /** The checksum of a key, with which that of its row begins. */
 export function keyChecksum(key: Uint8Array): number {
-  return crc32(key);
+  return key instanceof Uint8Array ? crc32(key) : NOT_BYTES;
 }
 
 /** The checksum of a row of `node_state`. */
 export function nodeStateChecksum(key: string, value: Uint8Array): number {
+  if (typeof key !== "string" || !(value instanceof Uint8Array)) return NOT_BYTES;
   const head = crc32(`${key.length}\n${key}`);
   return value.length === 0 ? head : crc32(value, head);
 }

@@ -68,6 +68,24 @@ test("storage verify lists what is wrong and ends with exit code 1", () =>
     assert.match(dumped.errors, /^! .*has applied index 9, but its log ends at 2$/m);
   }));
 
+test("storage verify and dump look into the key-value store too", () =>
+  withData(2, async (data) => {
+    assert.match(
+      (await run("verify", data)).output,
+      /key-value store +revision 1, 0 keys in 0 ver/,
+    );
+    const database = new DatabaseSync(join(data, "kv.db"));
+    database.prepare("UPDATE meta SET revision = 5").run();
+    database.close();
+    const { code, output } = await run("verify", data);
+    assert.equal(code, 1);
+    assert.match(output, /^! In .*kv\.db, the row of meta is missing or fails its checksum$/m);
+    const dumped = await run("dump", data);
+    assert.equal(dumped.code, 1);
+    assert.match(dumped.errors, /row of meta is missing/);
+    assert.equal(JSON.parse((await run("verify", data, "--json")).output).store.layout, 2);
+  }));
+
 test("storage dump of a damaged write-ahead log warns, names the frame, and ends with exit code 1", () =>
   withData(2, async (data) => {
     const crashed = join(data, "crashed");

@@ -290,10 +290,10 @@ test("the durable index moves only with a checkpoint", () =>
     assert.equal(store.durableIndex(), 9);
   }, { commitRows: 2, checkpointRows: 8 }));
 
-test("a file of another layout is refused by name", () =>
+test("a file that is no database is refused as damaged", () =>
   withDirectory((directory) => {
     writeFileSync(join(directory, "kv.db"), "this is not a database, but long enough to be one\n");
-    assert.throws(() => KvStore.open({ directory }), { code: "KV_STORAGE" });
+    assert.throws(() => KvStore.open({ directory }), { code: "KV_CORRUPT" });
   }));
 
 test("a closed store refuses every call, and closes again without complaint", () =>

@@ -11,6 +11,7 @@ import { corruptionSweep } from "../../scripts/sweeps/corruption_sweep.ts";
 import { crashSweep } from "../../scripts/sweeps/crash_sweep.ts";
 import { diskSweep } from "../../scripts/sweeps/disk_sweep.ts";
 import { faultSweep, fullDiskSweep } from "../../scripts/sweeps/fault_sweep.ts";
+import { storeSweep } from "../../scripts/sweeps/store_sweep.ts";
 import { straceMissing } from "../../scripts/sweeps/sweep.ts";
 
 /** They start many processes: generous where the machine is busy. */
@@ -48,6 +49,17 @@ test(
     const report = await corruptionSweep(1, seed);
     assert.ok(report["frame: found by open and verify"] > 50);
     assert.ok(report["page: found by open and verify"] > 0);
+  },
+);
+
+test(
+  "damage to any page or frame of the key-value store is found, or no answer is another one",
+  SLOW,
+  async () => {
+    const report = await storeSweep(1, seed);
+    assert.ok(report["store's page: found by open and verify"] > 10);
+    assert.ok(report["store's page: found by a read of the open store"] > 5);
+    assert.ok(report["store's frame: the log ends there; the node's goes on"] > 100);
   },
 );
 
