@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { EtcdClient, EtcdError, EtcdServer, EtcdSession } from "../../src/etcd/mod.ts";
+import { EtcdClient, type EtcdError, EtcdServer, EtcdSession } from "../../src/etcd/mod.ts";
 import { encodePutCommand, KvStore, putRequest, rangeRequest } from "../../src/kv/mod.ts";
 import { Node } from "../../src/node/mod.ts";
 import { MemoryNodeStorage } from "../../src/storage/memory.ts";
