@@ -1,7 +1,8 @@
 /**
- * `deno task sim:mutation [PART OF A NAME]…`: breaks rules of the core, the peer, the storage and the
- * disk, one at a time on copies of the sources, and says after how many seeds the simulator notices.
- * A rule whose breaking it does not notice fails the task.
+ * `deno task sim:mutation [--seeds COUNT] [--jobs COUNT] [PART OF A NAME]…`: breaks rules of the core,
+ * the peer, the sessions, the codec, the storage and the disk, one at a time on copies of the sources,
+ * and says after how many seeds the simulator notices. A rule whose breaking it does not notice within
+ * 4,000 seeds, or as many as told, fails the task.
  *
  * @module
  */
@@ -20,11 +21,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
 import type { Rule } from "../mutation/rule.ts";
 import { broken } from "../mutation/workspace.ts";
 import { PROJECT_ROOT } from "../project_files.ts";
 import { CORE_MUTANTS } from "./mutation/core_mutants.ts";
 import { NODE_MUTANTS } from "./mutation/node_mutants.ts";
+import { SESSION_MUTANTS } from "./mutation/session_mutants.ts";
 import { WORLD_MUTANTS } from "./mutation/world_mutants.ts";
 import type { Summary } from "./seeds.ts";
 
@@ -38,12 +41,15 @@ const COPIED = [
   "scripts/sim",
   "package.json",
 ];
-const SEEDS_MAX = 4_000;
 const SEEDS_PER_RANGE = 20;
-const JOBS = 2;
 
 /** Every rule that is broken; files are from `src`. */
-export const MUTANTS: readonly Rule[] = [...CORE_MUTANTS, ...NODE_MUTANTS, ...WORLD_MUTANTS];
+export const MUTANTS: readonly Rule[] = [
+  ...CORE_MUTANTS,
+  ...NODE_MUTANTS,
+  ...SESSION_MUTANTS,
+  ...WORLD_MUTANTS,
+];
 
 /** How a broken rule was noticed. */
 interface Verdict {
@@ -60,7 +66,7 @@ export function checkMutants(mutants: readonly Rule[]): void {
   }
 }
 
-async function tryMutant(rule: Rule): Promise<Verdict> {
+async function tryMutant(rule: Rule, seedsMax: number): Promise<Verdict> {
   const root = mkdtempSync(join(tmpdir(), "flaredb-sim-mutation-"));
   try {
     for (const path of COPIED) {
@@ -71,7 +77,7 @@ async function tryMutant(rule: Rule): Promise<Verdict> {
     writeFileSync(join(root, "deno.json"), `{"nodeModulesDir":"manual"}`);
     const path = join(root, "src", rule.file);
     writeFileSync(path, broken(rule, readFileSync(path, "utf8")));
-    return { rule, ...await simulateUntilFailure(join(root, "scripts/sim/worker.ts")) };
+    return { rule, ...await simulateUntilFailure(join(root, "scripts/sim/worker.ts"), seedsMax) };
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
@@ -79,6 +85,7 @@ async function tryMutant(rule: Rule): Promise<Verdict> {
 
 async function simulateUntilFailure(
   worker: string,
+  seedsMax: number,
 ): Promise<{ seeds: number | undefined; message: string }> {
   const isDeno = "deno" in process.versions;
   const args = isDeno ? ["run", "-A", "--no-check", worker] : [worker];
@@ -100,7 +107,7 @@ async function simulateUntilFailure(
       const { seed, message } = failed[0];
       found = { seeds: seed + 1, message } as Verdict;
     }
-    if (found !== undefined || next >= SEEDS_MAX) break;
+    if (found !== undefined || next >= seedsMax) break;
     send();
   }
   child.stdin.end();
@@ -109,7 +116,15 @@ async function simulateUntilFailure(
   return found ?? { seeds: undefined, message: "SURVIVED" };
 }
 
-async function main(parts: readonly string[]): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
+  const { values, positionals: parts } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      seeds: { type: "string", default: "4000" },
+      jobs: { type: "string", default: "2" },
+    },
+  });
   checkMutants(MUTANTS);
   const waiting = MUTANTS.filter(({ name, file }) =>
     parts.length === 0 || parts.some((part) => name.includes(part) || file.includes(part))
@@ -117,14 +132,14 @@ async function main(parts: readonly string[]): Promise<void> {
   const survivors: Rule[] = [];
   const work = async (): Promise<void> => {
     for (let rule = waiting.shift(); rule !== undefined; rule = waiting.shift()) {
-      const { seeds, message } = await tryMutant(rule);
+      const { seeds, message } = await tryMutant(rule, Number(values.seeds));
       if (seeds === undefined) survivors.push(rule);
       const first = message.split("\n")[0].slice(0, 150);
       console.log(`| ${rule.file} | ${rule.name} | ${seeds ?? "-"} | ${first} |`);
     }
   };
   console.log("| file | broken rule | seeds | noticed as |\n|---|---|---|---|");
-  await Promise.all(Array.from({ length: JOBS }, work));
+  await Promise.all(Array.from({ length: Number(values.jobs) }, work));
   console.log(`${survivors.length} rules survived`);
   for (const { file, name } of survivors) console.error(`SURVIVED: ${file}: ${name}`);
   if (survivors.length > 0) process.exitCode = 1;

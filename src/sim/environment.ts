@@ -148,8 +148,8 @@ export interface Environment {
   readonly beginsAsLearner: boolean;
   /** Whether clients propose through sessions, and repeat what is uncertain. */
   readonly usesSessions: boolean;
-  /** The limits of sessions; undefined for those of every node, which no run reaches. */
-  readonly sessionLimits: SessionLimits | undefined;
+  /** The limits of sessions; null for those of every node, which no run reaches. */
+  readonly sessionLimits: SessionLimits | null;
   /** How often the leader lets the clock of the sessions go on, in milliseconds. */
   readonly sessionClockMs: number;
   /** Whether messages travel as bytes, or as they are. */
@@ -280,7 +280,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     recordsMembers,
     beginsAsLearner,
     usesSessions: chance.hits(600),
-    sessionLimits: chance.hits(350) ? SMALL_SESSION_LIMITS : undefined,
+    sessionLimits: chance.hits(350) ? SMALL_SESSION_LIMITS : null,
     sessionClockMs: chance.skewed(20, 500),
     encodesMessages: chance.hits(350),
     streamsSnapshots,

@@ -157,7 +157,7 @@ export class Replica {
           nodeState: this.state.nodeState,
           resultCodec: JSON_RESULTS,
           clockMs: environment.sessionClockMs,
-          limits: environment.sessionLimits,
+          limits: environment.sessionLimits ?? undefined,
         }
         : undefined,
     });

@@ -28,6 +28,9 @@ const QUIETER: readonly Partial<Environment>[] = [
   { turnMaxUs: 0 },
   { batched: true },
   { limits: {} },
+  { encodesMessages: false },
+  { usesSessions: false },
+  { sessionLimits: null },
 ];
 
 /**

@@ -8,7 +8,7 @@ import {
   type SimulationOptions,
 } from "../../src/sim/mod.ts";
 
-const SEEDS = 40;
+const SEEDS = 30;
 
 /** Runs seeds in a world, and returns what was broken and how often the rare events happened. */
 function runs(
@@ -65,4 +65,34 @@ test("a run that sends bytes sees what one that hands over objects sees", () => 
     assert.equal(asBytes.traceHash, asObjects.traceHash);
     assert.deepEqual(asBytes.histories, asObjects.histories);
   }
+});
+
+test("commands that are repeated through sessions take effect once", () => {
+  const sessionLimits = { sessionsMax: 3, sessionResultBytesMax: 150, resultBytesMax: 300 };
+  const environment = { usesSessions: true, sessionLimits, sessionClockMs: 50 };
+  const { broken, count } = runs(environment, { intervalUs: 15_000 });
+  assert.deepEqual([...broken], []);
+  for (
+    const event of [
+      "commands repeated through a session",
+      "answers that were kept",
+      "sessions expired",
+      "sessions evicted",
+      "commands of sessions that are gone",
+    ] as const
+  ) assert.ok(count(event) > 0, `${event} never happened`);
+});
+
+test("a voter that comes back without its data takes no part, and is replaced", () => {
+  const environment = {
+    recordsMembers: true,
+    streamsSnapshots: true,
+    beginsAsLearner: true,
+    checkQuorum: true,
+  };
+  const weights = { "forget": 2, "crash": 1, "crash-leader": 1, "compact": 1 };
+  const { broken, count } = runs(environment, { weights, intervalUs: 30_000 });
+  assert.deepEqual([...broken], []);
+  assert.ok(count("nodes that came back without their data") > SEEDS / 2);
+  assert.ok(count("messages refused by voters without their data") > SEEDS);
 });

@@ -119,6 +119,70 @@ export const NODE_MUTANTS: readonly Rule[] = [
       "if (this.#round !== undefined) this.#round.reads.push(...this.#waiting.splice(0));\n    if (this.#round !== undefined || this.#waiting.length === 0) return;",
     ],
   ]),
+  ...rulesOf("node/core_output.ts", [
+    [
+      "loses the snapshots that it keeps back while the disk hangs",
+      'for (const { to } of kept) core.reportSnapshot(to, "failure");',
+      "",
+    ],
+  ]),
+  ...rulesOf("node/member_book.ts", [
+    [
+      "lets the id of a member that was removed come back",
+      '(type === "add-node" || type === "add-learner") && this.#removed.has(peerId)',
+      "this.#removed.has(peerId) && this.#removed.size < 0",
+    ],
+    [
+      "forgets at a restart which ids are used",
+      "if (key.startsWith(REMOVED)) this.#removed.add(Number(key.slice(REMOVED.length)));",
+      "",
+    ],
+  ]),
+  ...rulesOf("node/peer.ts", [
+    [
+      "keeps its members when it installs a snapshot",
+      "this.#book?.replace(nodeState);",
+      "",
+    ],
+  ]),
+  ...rulesOf("node/member_changes.ts", [
+    [
+      "says that a change was made where another entry is",
+      "const entry = entries.find(({ index }) => index === pending.index);",
+      "const entry = entries[0];",
+    ],
+  ]),
+  ...rulesOf("node/lost_voter.ts", [
+    [
+      "lets a voter without its data take part",
+      "this.#hasLog = storage.lastIndex() > 0;\n  }",
+      "this.#hasLog = true;\n  }",
+    ],
+  ]),
+  ...rulesOf("wire/message.ts", [
+    [
+      "loses the commit index on the way",
+      'commit = reader.uint("Message.commit");',
+      'commit = reader.uint("Message.commit") & 15;',
+    ],
+    [
+      "takes a refusal for an acknowledgement",
+      'reject = reader.bool("Message.reject");',
+      'reject = reader.bool("Message.reject") && index < 5;',
+    ],
+    [
+      "loses the contexts of heartbeats",
+      'context = reader.view("Message.context");',
+      'context = reader.view("Message.context").subarray(0, 0);',
+    ],
+  ]),
+  ...rulesOf("wire/entry.ts", [
+    [
+      "loses the contexts of entries",
+      'context = reader.view("Entry.context");',
+      'context = reader.view("Entry.context").subarray(0, 0);',
+    ],
+  ]),
   ...rulesOf("node/recovery.ts", [
     [
       "applies the last entry again after a restart",

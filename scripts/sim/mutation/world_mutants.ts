@@ -52,7 +52,7 @@ export const WORLD_MUTANTS: readonly Rule[] = [
     ],
     [
       "the state machine is not restored from the stored snapshot",
-      "if (snapshot !== undefined && machine.lastApplied() < snapshot.metadata.index) {",
+      "if (snapshot !== undefined && state.lastApplied() < snapshot.metadata.index) {",
       "if (snapshot !== undefined && this.seenTerm < 0) {",
     ],
   ]),
@@ -71,8 +71,8 @@ export const WORLD_MUTANTS: readonly Rule[] = [
     ],
     [
       "the state machine loses a field in a snapshot",
-      "words.set([value, version, create, modify], key * FIELDS);",
-      "words.set([value, 0, create, modify], key * FIELDS);",
+      "words.set([key, value, version, create, modify], 1 + at * PAIR_WORDS);",
+      "words.set([key, value, 0, create, modify], 1 + at * PAIR_WORDS);",
     ],
   ]),
 ];
