@@ -8,7 +8,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Counters, EtcdServer } from "../etcd/mod.ts";
-import { type KvResult, KvStore } from "../kv/mod.ts";
+import { KV_FILE, type KvResult, KvStore } from "../kv/mod.ts";
 import { Node, type Observer } from "../node/mod.ts";
 import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
 import { SqliteNodeStorage, type WriterOption } from "../storage/sqlite/mod.ts";
@@ -19,6 +19,7 @@ import { CommandFailedError } from "./errors.ts";
 import { checkFirstStart, REGION_ID } from "./first_start.ts";
 import { Expulsion, membershipOf, membersOf } from "./membership.ts";
 import type { ServerTls, TlsFiles } from "./server_tls.ts";
+import { logDamage } from "./storage_store.ts";
 
 /** The longest request of a client that is replicated, as in etcd: 1.5 MiB. */
 const REQUEST_BYTES_MAX = 1.5 * 1024 * 1024;
@@ -84,7 +85,7 @@ export async function serve(options: ServerOptions): Promise<RunningServer> {
         `peers on ${options.peerListen} (${describe(certificates.peer)})`,
     );
     return {
-      stopped: Promise.race([opened.node.stopped, expulsion.happened]),
+      stopped: Promise.race([opened.node.stopped, opened.store.failed, expulsion.happened]),
       stop: async () => {
         await etcd.close();
         await opened.node.stop();
@@ -190,7 +191,7 @@ async function openData(
     if (!isNew && storage.region(REGION_ID) === undefined) {
       await checkFirstStart(options, transport, logger);
     }
-    return { storage, store: KvStore.open({ directory: data }) };
+    return { storage, store: openStore(data, logger) };
   } catch (error) {
     await storage?.close();
     await transport.close();
@@ -208,6 +209,15 @@ function requireAddresses(node: Node): void {
   throw new CommandFailedError(
     `neither the data nor --members says where peer ${others[0].peerId} listens: give --members`,
   );
+}
+
+/** Opens the store; what its write-ahead log has lost is told, as the node applies it anew. */
+function openStore(data: string, logger: Logger): KvStore {
+  const damage = logDamage(join(data, KV_FILE));
+  if (damage !== undefined) {
+    logger.warn(`store: ${damage}); what follows is dropped, and applied anew from the node's log`);
+  }
+  return KvStore.open({ directory: data });
 }
 
 /** What the parts of a node have counted: each by the part, and what it counts. */
