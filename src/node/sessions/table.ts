@@ -112,7 +112,7 @@ export class SessionTable {
       if (!key.startsWith(SESSION)) continue;
       sessions.push(decodeSession(Number(key.slice(SESSION.length)), value));
     }
-    sessions.sort((a, b) => a.usedIndex - b.usedIndex);
+    sessions.sort((a, b) => a.usedIndex - b.usedIndex || a.index - b.index);
     this.#sessions = new Map(sessions.map((session) => [session.index, session]));
     this.#account = new ResultAccount(this.#limits);
     for (const { bytes } of sessions) this.#account.bytes += bytes;
