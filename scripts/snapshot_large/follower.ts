@@ -1,20 +1,27 @@
 /**
  * The process that receives: joins with an empty log, and says at the end what it has.
- * Arguments: its directory and the leader's address. Standard input: the index to wait for.
+ * Arguments: its directory and the leader's address.
  *
  * @module
  */
 
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
-import { MemoryWatch } from "./memory.ts";
-import { digest, startMember } from "./member.ts";
+import { digest, startMember, stderrLogger } from "./member.ts";
+import { type ProcessReport, ProcessWatch } from "./memory.ts";
+import { serve } from "./partner.ts";
 
-/** What it says at the end. */
+/** What a follower is asked. */
+export type FollowerQuestion =
+  /** Where it listens. */
+  | { readonly ask: "address" }
+  /** To have applied this index. */
+  | { readonly ask: "applied"; readonly index: number };
+
+/** What it says once it has applied an index. */
 export interface FollowerReport {
   readonly digest: string;
-  readonly memoryMib: number;
+  readonly process: ProcessReport;
   readonly lastApplied: number;
   /** The index of the snapshot its log begins after. */
   readonly snapshotIndex: number;
@@ -27,33 +34,25 @@ if (import.meta.main) {
     directory,
     members: [{ peerId: 1, address: leader }],
     join: true,
-    logger: {
-      debug() {},
-      info: (text) => void process.stderr.write(`follower: ${text}\n`),
-      warn: (text) => void process.stderr.write(`follower: ${text}\n`),
-      error: (text) => void process.stderr.write(`follower: ${text}\n`),
-    },
+    logger: stderrLogger("follower"),
   });
-  const memory = new MemoryWatch();
-  process.stdout.write(JSON.stringify({ address: transport.address() }) + "\n");
-  void node.stopped.then((error) => {
-    if (error !== undefined) process.stderr.write(`follower: stopped: ${error.message}\n`);
-  });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const index = Number(line);
-    while (store.lastApplied() < index) await setTimeout(20);
-    const snapshotIndex = node.status().firstIndex - 1;
-    const memoryMib = memory.growth();
+  const watch = new ProcessWatch();
+  await serve(async (question: FollowerQuestion) => {
+    if (question.ask === "address") return { address: transport.address() };
+    while (store.lastApplied() < question.index) {
+      const stopped = await Promise.race([node.stopped, setTimeout(20, "runs" as const)]);
+      if (stopped !== "runs") throw new Error("the follower has stopped", { cause: stopped });
+    }
+    const seen = watch.report();
     const report: FollowerReport = {
+      process: seen,
       digest: digest(store),
-      memoryMib,
       lastApplied: store.lastApplied(),
-      snapshotIndex,
+      snapshotIndex: node.status().firstIndex - 1,
     };
-    process.stdout.write(JSON.stringify(report) + "\n");
-    break;
-  }
-  memory.stop();
+    return report;
+  });
+  watch.stop();
   await node.stop();
   process.exit(0);
 }

@@ -6,6 +6,7 @@
 
 import { mkdirSync } from "node:fs";
 import { createHash } from "node:crypto";
+import process from "node:process";
 import {
   encodePutCommand,
   type KvResult,
@@ -59,6 +60,12 @@ export async function startMember(options: MemberOptions): Promise<RunningMember
     logger,
   });
   return { node, store, transport };
+}
+
+/** Logs what is worth to be told on standard error. */
+export function stderrLogger(who: string): Logger {
+  const log = (text: string) => void process.stderr.write(`${who}: ${text}\n`);
+  return { debug() {}, info: log, warn: log, error: log };
 }
 
 /** Puts one pair. */

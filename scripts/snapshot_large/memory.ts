@@ -1,5 +1,6 @@
 /**
- * How much memory a process takes beyond what it took at first.
+ * What a process takes in memory beyond what it took at first, and for how long it could not turn to
+ * anything else.
  *
  * @module
  */
@@ -7,27 +8,79 @@
 import process from "node:process";
 
 const MIB = 1024 * 1024;
+const SAMPLE_MS = 10;
 
-/** Watches the resident memory of this process. */
-export class MemoryWatch {
-  readonly #idle: number;
-  #highest: number;
+/** What a process has in memory, in MiB. */
+export interface MemoryFigures {
+  /** Resident: what the system counts. */
+  readonly residentMib: number;
+  /** In the heap of JavaScript, what is garbage by now included. */
+  readonly heapMib: number;
+  /** In buffers outside of it, what is garbage by now included. */
+  readonly buffersMib: number;
+}
+
+/** What was seen in one phase. */
+export interface ProcessReport {
+  /** The most memory beyond that at the beginning, in MiB. */
+  readonly aboveIdleMib: number;
+  /** The figures when it took the most. */
+  readonly highest: MemoryFigures;
+  /** The longest time in which the event loop did not turn, in milliseconds. */
+  readonly longestBlockMs: number;
+  /** Time on processors, in milliseconds. */
+  readonly cpuMs: number;
+}
+
+/** Watches this process. */
+export class ProcessWatch {
+  readonly #idleMib: number;
   readonly #timer: ReturnType<typeof setInterval>;
+  #highest = figures();
+  #longestBlockMs = 0;
+  #sampledAt = performance.now();
+  #cpu = process.cpuUsage();
 
+  /** What the process takes now is what it takes when idle. */
   constructor() {
-    this.#idle = this.#highest = process.memoryUsage().rss;
-    this.#timer = setInterval(() => {
-      this.#highest = Math.max(this.#highest, process.memoryUsage().rss);
-    }, 20);
+    this.#idleMib = this.#highest.residentMib;
+    this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
   }
 
-  /** The most it has taken beyond the beginning, in MiB. */
-  growth(): number {
-    return Math.round((this.#highest - this.#idle) / MIB);
+  /** What was seen since the last call. */
+  report(): ProcessReport {
+    this.#sample();
+    const { user, system } = process.cpuUsage(this.#cpu);
+    const report = {
+      aboveIdleMib: this.#highest.residentMib - this.#idleMib,
+      highest: this.#highest,
+      longestBlockMs: Math.round(this.#longestBlockMs),
+      cpuMs: Math.round((user + system) / 1000),
+    };
+    this.#cpu = process.cpuUsage();
+    this.#highest = figures();
+    this.#longestBlockMs = 0;
+    return report;
   }
 
   /** Stops watching. */
   stop(): void {
     clearInterval(this.#timer);
   }
+
+  #sample(): void {
+    const now = performance.now();
+    this.#longestBlockMs = Math.max(this.#longestBlockMs, now - this.#sampledAt - SAMPLE_MS);
+    this.#sampledAt = now;
+    const found = figures();
+    if (found.residentMib > this.#highest.residentMib) this.#highest = found;
+  }
+}
+
+function figures(): MemoryFigures {
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const [residentMib, heapMib, buffersMib] = [rss, heapUsed, external].map((bytes) =>
+    Math.round(bytes / MIB)
+  );
+  return { residentMib, heapMib, buffersMib };
 }

@@ -1,23 +1,18 @@
 /**
- * Sends a large snapshot over gRPC to a follower with an empty log in another process, cutting the
- * connection several times, while writes go on.
+ * Sends a large snapshot over gRPC to a follower with an empty log, cutting the connection several
+ * times, while writes go on. Leader and follower are processes of their own; the connection between
+ * them passes this one.
  *
  * @module
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
-import { createInterface } from "node:readline";
-import { setTimeout } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import type { Node } from "../../src/node/mod.ts";
 import { LoopbackProxy } from "../../tests/transport/loopback_proxy.ts";
-import type { FollowerReport } from "./follower.ts";
-import { digest, fill, put, startMember } from "./member.ts";
-import { MemoryWatch } from "./memory.ts";
+import type { FollowerQuestion, FollowerReport } from "./follower.ts";
+import type { LeaderQuestion, LeaderState, SendReport, WritesReport } from "./leader.ts";
+import { Partner } from "./partner.ts";
 
 /** What is to be sent. */
 export interface LargeSnapshotOptions {
@@ -27,6 +22,8 @@ export interface LargeSnapshotOptions {
   readonly cuts: number;
   /** How long writes are measured before the transfer, in milliseconds. */
   readonly beforeMs: number;
+  /** How many clients write, each one pair after the other. */
+  readonly writers: number;
   readonly log: (text: string) => void;
 }
 
@@ -34,22 +31,11 @@ export interface LargeSnapshotOptions {
 export interface LargeSnapshotReport {
   /** Whether the follower has exactly what the leader has. */
   readonly equal: boolean;
-  readonly resumptions: number;
-  readonly snapshotIndex: number;
-  readonly transferMs: number;
+  readonly before: WritesReport;
+  readonly during: SendReport;
+  /** Until the follower had applied everything. */
   readonly installedMs: number;
-  readonly leaderMemoryMib: number;
-  readonly followerMemoryMib: number;
-  /** Of writes, in milliseconds. */
-  readonly before: Latencies;
-  readonly during: Latencies;
-}
-
-/** Latencies of writes, in milliseconds. */
-export interface Latencies {
-  readonly count: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  readonly follower: Omit<FollowerReport, "digest">;
 }
 
 /** Runs it. */
@@ -57,102 +43,76 @@ export async function runLargeSnapshot(
   options: LargeSnapshotOptions,
 ): Promise<LargeSnapshotReport> {
   const directory = await mkdtemp(join(tmpdir(), "flaredb-large-"));
-  const leader = await startMember({
-    nodeId: 1,
-    directory: join(directory, "1"),
-    members: [{ peerId: 1, address: "127.0.0.1:1" }],
-    join: false,
-  });
-  let follower: ChildProcess | undefined;
+  const started: Partner[] = [];
+  const start = (program: string, ...args: string[]): Partner => {
+    const partner = new Partner(program, ...args);
+    started.push(partner);
+    return partner;
+  };
   let proxy: LoopbackProxy | undefined;
   try {
-    const { node, store, transport } = leader;
-    await fill(node, options.bytes, options.valueBytes);
-    options.log(`the store holds ${store.size().inUseBytes} bytes`);
-    const before = await measureWrites(node, setTimeout(options.beforeMs));
+    await fillStore(start("leader.ts", join(directory, "1")), options);
+    const leader = start("leader.ts", join(directory, "1"));
+    const address = await addressOf(leader);
+    const { writers, beforeMs } = options;
+    const before = await askLeader<WritesReport>(leader, {
+      ask: "writes",
+      forMs: beforeMs,
+      writers,
+    });
     options.log(`before: ${JSON.stringify(before)}`);
 
-    follower = startFollower(join(directory, "2"), transport.address());
-    const lines = createInterface({ input: follower.stdout! })[Symbol.asyncIterator]();
-    const { address } = await nextLine<{ address: string }>(lines);
-    proxy = await LoopbackProxy.start(address);
-    let left = options.cuts;
-    const step = options.bytes / (options.cuts + 1);
-    proxy.forward.onBytes = () => {
-      if (left === 0 || proxy!.forward.bytes < (options.cuts - left + 1) * step) return;
-      left--;
-      proxy!.cut();
-    };
-    const memory = new MemoryWatch();
-    const start = performance.now();
-    await node.addLearner({ peerId: 2, address: proxy.address });
-    let resumptions = 0;
-    const transferred = (async () => {
-      let seen = false;
-      for (;;) {
-        const [departing] = node.status().departingSnapshots;
-        resumptions = departing?.resumptions ?? resumptions;
-        seen ||= departing !== undefined;
-        if (seen && departing === undefined) return performance.now() - start;
-        await setTimeout(10);
-      }
-    })();
-    const during = await measureWrites(node, transferred);
-    const transferMs = await transferred;
-    const leaderMemoryMib = memory.growth();
-    memory.stop();
+    const follower = start("follower.ts", join(directory, "2"), address);
+    proxy = await LoopbackProxy.start(await addressOf(follower));
+    cutEvenly(proxy, options);
+    const startMs = performance.now();
+    const during = await askLeader<SendReport>(leader, {
+      ask: "send",
+      address: proxy.address,
+      writers,
+    });
     options.log(`during: ${JSON.stringify(during)}`);
-    follower.stdin!.write(`${store.lastApplied()}\n`);
-    const report = await nextLine<FollowerReport>(lines);
+    const state = await askLeader<LeaderState>(leader, { ask: "digest" });
+    const applied: FollowerQuestion = { ask: "applied", index: state.lastApplied };
+    const { digest, ...report } = await follower.ask<FollowerReport>(applied);
+    await Promise.all([leader.end(), follower.end()]);
     return {
-      equal: report.digest === digest(store),
-      resumptions,
-      snapshotIndex: report.snapshotIndex,
-      transferMs: Math.round(transferMs),
-      installedMs: Math.round(performance.now() - start),
-      leaderMemoryMib,
-      followerMemoryMib: report.memoryMib,
+      equal: digest === state.digest,
       before,
       during,
+      installedMs: Math.round(performance.now() - startMs),
+      follower: report,
     };
   } finally {
-    follower?.kill("SIGKILL");
+    for (const partner of started) partner.kill();
     await proxy?.close();
-    await leader.node.stop();
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-function startFollower(directory: string, leader: string): ChildProcess {
-  const program = fileURLToPath(new URL("./follower.ts", import.meta.url));
-  const runs = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
-  return spawn(process.execPath, [...runs, program, directory, leader], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+/** In a process of its own, whose memory does not count. */
+async function fillStore(filler: Partner, options: LargeSnapshotOptions): Promise<void> {
+  const { bytes, valueBytes } = options;
+  const size = await askLeader<{ inUseBytes: number }>(filler, { ask: "fill", bytes, valueBytes });
+  options.log(`the store holds ${size.inUseBytes} bytes`);
+  await filler.end();
 }
 
-async function nextLine<Value>(lines: AsyncIterator<string>): Promise<Value> {
-  const { done, value } = await lines.next();
-  if (done === true) throw new Error("the follower has ended");
-  return JSON.parse(value) as Value;
+function askLeader<Answer>(leader: Partner, question: LeaderQuestion): Promise<Answer> {
+  return leader.ask(question);
 }
 
-/** Writes 256-byte values from eight clients until `end`. */
-async function measureWrites(node: Node, end: Promise<unknown>): Promise<Latencies> {
-  let over = false;
-  void end.then(() => over = true);
-  const latencies: number[] = [];
-  const writer = async (client: number): Promise<void> => {
-    const value = new Uint8Array(256).fill(client);
-    while (!over) {
-      const start = performance.now();
-      await put(node, `small/${client}`, value);
-      latencies.push(performance.now() - start);
-    }
+async function addressOf(partner: Partner): Promise<string> {
+  return (await partner.ask<{ address: string }>({ ask: "address" })).address;
+}
+
+function cutEvenly(proxy: LoopbackProxy, { bytes, cuts }: LargeSnapshotOptions): void {
+  let left = cuts;
+  const step = bytes / (cuts + 1);
+  const { forward } = proxy;
+  forward.onBytes = () => {
+    if (left === 0 || forward.bytes < (cuts - left + 1) * step) return;
+    left--;
+    proxy.cut();
   };
-  await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map(writer));
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    Math.round((latencies[Math.floor(latencies.length * share)] ?? 0) * 100) / 100;
-  return { count: latencies.length, p50Ms: at(0.5), p99Ms: at(0.99) };
 }

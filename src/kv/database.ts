@@ -212,3 +212,16 @@ export function databaseError(what: string, path: string, cause: unknown): RaftE
   if (isDamage(cause)) return new KvCorruptError(path, `a read fails: ${reason}`);
   return new KvStorageError(`Cannot ${what} in ${path}: ${reason}`, { cause });
 }
+
+/** Below this many bytes it is not worth the trouble. */
+const FREED_BYTES_MIN = 4 * 1024;
+
+/**
+ * Frees the memory of a value that a query returned, and leaves it empty. The garbage collector would
+ * do so late: whoever reads values by the gigabyte must not wait for it.
+ */
+export function freeValue(value: Uint8Array): void {
+  const { buffer } = value;
+  if (!(buffer instanceof ArrayBuffer) || value.length < FREED_BYTES_MIN) return;
+  if (buffer.byteLength === value.length) buffer.transfer(0);
+}

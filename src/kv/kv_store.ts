@@ -15,7 +15,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, RaftError } from "../raft/mod.ts";
-import type { ApplyBatch, StateMachine } from "../node/state_machine.ts";
+import type { ApplyBatch, SnapshotChunks, StateMachine } from "../node/state_machine.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { checkStored } from "./check.ts";
 import { Database, databaseError, reasonOf, type Statement } from "./database.ts";
@@ -214,7 +214,7 @@ export class KvStore implements StateMachine<KvResult> {
    *
    * @throws KvSnapshotError (by rejection) when the store is closed meanwhile
    */
-  snapshot(): AsyncIterable<Uint8Array> {
+  snapshot(): SnapshotChunks {
     this.#expectOpen("snapshot");
     return this.#guard("snapshot", () => {
       this.#commit();
@@ -233,7 +233,7 @@ export class KvStore implements StateMachine<KvResult> {
    * @throws KvSnapshotError when the stream is damaged; the old state remains
    * @throws KvStorageError when the database fails; the old state remains
    */
-  async restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number): Promise<void> {
+  async restore(chunks: SnapshotChunks, lastApplied: number): Promise<void> {
     this.#expectOpen("restore");
     this.#guard("restore", () => this.#commit());
     this.#state = "restoring";

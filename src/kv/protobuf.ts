@@ -208,6 +208,11 @@ export class ProtoWriter {
     return bytes;
   }
 
+  /** What was written, until the writer is used again. */
+  view(): Uint8Array {
+    return this.#buffer.subarray(this.#position);
+  }
+
   /** Forgets what was written. */
   reset(): void {
     if (this.#buffer.length > WRITER_BYTES_KEPT_MAX) {

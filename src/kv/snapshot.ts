@@ -4,8 +4,9 @@
  * @module
  */
 
+import type { SnapshotChunks } from "../node/state_machine.ts";
 import type { Database } from "./database.ts";
-import { reasonOf } from "./database.ts";
+import { freeValue, reasonOf } from "./database.ts";
 import { KvCorruptError, KvSnapshotError } from "./errors.ts";
 import {
   metaRow,
@@ -15,13 +16,21 @@ import {
   WRITE_META,
   WRITE_NODE_STATE,
 } from "./schema.ts";
-import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot_codec.ts";
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  SNAPSHOT_CHUNK_BYTES,
+  type SnapshotRecord,
+} from "./snapshot_codec.ts";
 import { VersionTable } from "./version_table.ts";
 
 /** How many records are restored before other work gets its turn. */
 const RECORDS_A_TURN = 256;
 
-/** Everything in the store as one read transaction of `reader` sees it. */
+/**
+ * Everything in the store as one read transaction of `reader` sees it; the value of a version is gone
+ * when the next record is asked for.
+ */
 function* readRecords(reader: Database): Generator<SnapshotRecord> {
   yield { kind: "header", meta: readMeta(reader) };
   for (const [key, value] of readNodeState(reader)) yield { kind: "node-state", key, value };
@@ -30,6 +39,7 @@ function* readRecords(reader: Database): Generator<SnapshotRecord> {
   for (const row of new VersionTable(reader).history()) {
     yield { kind: "version", row };
     last = row.sequence;
+    freeValue(row.value);
   }
   // Some runtimes end an iteration without an error when its connection is closed.
   if (last !== newest) {
@@ -49,11 +59,12 @@ export function snapshotChunks(
   reader: Database,
   closed: () => void,
   damaged: (error: KvCorruptError) => void,
-): AsyncIterable<Uint8Array> {
+): SnapshotChunks {
   reader.begin();
   // A read transaction begins with its first read, not with BEGIN.
   readMeta(reader);
-  const chunks = encodeSnapshot(readRecords(reader));
+  const spare: Uint8Array[] = [];
+  const chunks = encodeSnapshot(readRecords(reader), spare);
   const release = () => {
     chunks.return(undefined);
     reader.close();
@@ -79,13 +90,16 @@ export function snapshotChunks(
         return Promise.resolve({ done: true, value: undefined });
       },
     }),
+    recycle(chunk) {
+      if (chunk.length === SNAPSHOT_CHUNK_BYTES && spare.length === 0) spare.push(chunk);
+    },
   };
 }
 
 /** Replaces what `writer` sees by a snapshot, in one transaction. @throws KvSnapshotError */
 export async function restoreSnapshot(
   writer: Database,
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: SnapshotChunks,
   lastApplied: number,
 ): Promise<void> {
   writer.begin("immediate");
@@ -103,7 +117,7 @@ export async function restoreSnapshot(
 
 async function insertRecords(
   writer: Database,
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: SnapshotChunks,
   lastApplied: number,
 ): Promise<void> {
   const versions = new VersionTable(writer);

@@ -8,6 +8,7 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
+import type { SnapshotChunks } from "../node/state_machine.ts";
 import { RaftError } from "../raft/mod.ts";
 import { reasonOf } from "./database.ts";
 import { KvDecodeError, KvSnapshotError } from "./errors.ts";
@@ -22,7 +23,8 @@ export const SNAPSHOT_VERSION = 1;
 export const SNAPSHOT_RECORD_BYTES_MAX = 512 * 1024 * 1024;
 
 const MAGIC = new TextEncoder().encode("flarekv\n");
-const CHUNK_BYTES = 64 * 1024;
+/** Bytes of a chunk that is written. */
+export const SNAPSHOT_CHUNK_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
 
 /** What a snapshot consists of. */
@@ -36,36 +38,79 @@ const NODE_STATE_TAG = 2 << 3 | LENGTH_DELIMITED;
 const VERSION_TAG = 3 << 3 | LENGTH_DELIMITED;
 const END_TAG = 4 << 3 | LENGTH_DELIMITED;
 
-/** Encodes records into chunks of about 64 KiB; a long record makes a long chunk. */
-export function* encodeSnapshot(records: Iterable<SnapshotRecord>): Generator<Uint8Array> {
-  const hash = createHash("sha256");
+/**
+ * Encodes records into chunks of 64 KiB, the last one shorter; a record may lie in several.
+ *
+ * @param spare chunks that are filled again before new ones are made.
+ */
+export function* encodeSnapshot(
+  records: Iterable<SnapshotRecord>,
+  spare: Uint8Array[] = [],
+): Generator<Uint8Array> {
   const writer = new ProtoWriter();
-  let parts: Uint8Array[] = [MAGIC];
-  let bytes = MAGIC.length;
+  const output = new SnapshotOutput(spare);
+  output.fill(MAGIC, 0);
   let count = 0;
   for (const record of records) {
     writeRecord(writer, record);
-    const encoded = writer.finish();
-    parts.push(lengthOf(encoded), encoded);
-    bytes += LENGTH_BYTES + encoded.length;
+    const encoded = writer.view();
+    for (const part of [lengthOf(encoded), encoded]) {
+      for (let at = 0; at < part.length;) {
+        at += output.fill(part, at);
+        if (output.isFull) yield output.take();
+      }
+    }
+    writer.reset();
     count++;
-    if (bytes < CHUNK_BYTES) continue;
-    yield hashed(hash, parts);
-    parts = [];
-    bytes = 0;
   }
-  if (parts.length > 0) yield hashed(hash, parts);
-  writer.bytes(2 << 3 | LENGTH_DELIMITED, hash.digest());
+  writer.bytes(2 << 3 | LENGTH_DELIMITED, output.digest());
   writer.number(1 << 3 | VARINT, count);
   writer.message(END_TAG, 0);
   const end = writer.finish();
-  yield join([lengthOf(end), end]);
+  yield join([output.take(), lengthOf(end), end]);
 }
 
-function hashed(hash: Hash, parts: readonly Uint8Array[]): Uint8Array {
-  const chunk = join(parts);
-  hash.update(chunk);
-  return chunk;
+/** Collects bytes into chunks, and hashes them. */
+class SnapshotOutput {
+  readonly #hash: Hash = createHash("sha256");
+  readonly #spare: Uint8Array[];
+  #chunk: Uint8Array;
+  #bytes = 0;
+
+  constructor(spare: Uint8Array[]) {
+    this.#spare = spare;
+    this.#chunk = this.#next();
+  }
+
+  get isFull(): boolean {
+    return this.#bytes === SNAPSHOT_CHUNK_BYTES;
+  }
+
+  /** Copies what fits of `bytes` from `start` on; returns how many bytes that are. */
+  fill(bytes: Uint8Array, start: number): number {
+    const part = bytes.subarray(start, start + SNAPSHOT_CHUNK_BYTES - this.#bytes);
+    this.#chunk.set(part, this.#bytes);
+    this.#bytes += part.length;
+    return part.length;
+  }
+
+  /** What has been collected, perhaps nothing. */
+  take(): Uint8Array {
+    const taken = this.isFull ? this.#chunk : this.#chunk.subarray(0, this.#bytes);
+    this.#hash.update(taken);
+    this.#chunk = this.#next();
+    this.#bytes = 0;
+    return taken;
+  }
+
+  /** Of everything taken and collected. */
+  digest(): Uint8Array {
+    return this.#hash.copy().update(this.#chunk.subarray(0, this.#bytes)).digest();
+  }
+
+  #next(): Uint8Array {
+    return this.#spare.pop() ?? new Uint8Array(SNAPSHOT_CHUNK_BYTES);
+  }
 }
 
 function join(parts: readonly Uint8Array[]): Uint8Array {
@@ -120,13 +165,13 @@ function writeVersion(writer: ProtoWriter, row: HistoryRow): void {
 }
 
 /**
- * Decodes a stream and checks it whole: a consumer that changes anything for good must do so only
+ * Decodes a stream and checks it whole; what a record holds of it is gone when the next is asked for: a consumer that changes anything for good must do so only
  * once the iteration has ended without an error.
  *
  * @throws KvSnapshotError when it is damaged, cut short, or of an unknown version
  */
 export async function* decodeSnapshot(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: SnapshotChunks,
 ): AsyncGenerator<SnapshotRecord> {
   const input = new SnapshotInput(chunks);
   try {
@@ -134,7 +179,7 @@ export async function* decodeSnapshot(
     if (!equalBytes(magic, MAGIC)) throw new KvSnapshotError("Cannot restore: not a snapshot");
     input.hash.update(magic);
     for (let count = 0;; count++) {
-      const length = await input.take(LENGTH_BYTES);
+      const length = new Uint8Array(await input.take(LENGTH_BYTES));
       const record = await input.take(recordLength(length));
       const decoded = readRecord(new ProtoReader(record));
       if (decoded.kind === "end") {
@@ -271,15 +316,21 @@ function streamFailed(cause: unknown): never {
 class SnapshotInput {
   /** Over what was accepted so far. */
   readonly hash = createHash("sha256");
+  readonly #source: SnapshotChunks;
   readonly #chunks: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = NO_BYTES;
   #position = 0;
 
-  constructor(chunks: AsyncIterable<Uint8Array>) {
-    this.#chunks = chunks[Symbol.asyncIterator]();
+  constructor(source: SnapshotChunks) {
+    this.#source = source;
+    this.#chunks = source[Symbol.asyncIterator]();
   }
 
-  /** The next `length` bytes. @throws KvSnapshotError when the stream ends before */
+  /**
+   * The next `length` bytes; they hold until the next call.
+   *
+   * @throws KvSnapshotError when the stream ends before
+   */
   async take(length: number): Promise<Uint8Array> {
     const start = this.#position;
     if (this.#chunk.length - start >= length) {
@@ -294,7 +345,8 @@ class SnapshotInput {
       const part = this.#chunk.subarray(this.#position, this.#position + missing);
       this.#position += part.length;
       missing -= part.length;
-      parts.push(part);
+      // The chunk is given back when the next one is asked for.
+      parts.push(missing > 0 ? new Uint8Array(part) : part);
     }
     return join(parts);
   }
@@ -312,10 +364,12 @@ class SnapshotInput {
   }
 
   async #next(): Promise<boolean> {
+    if (this.#chunk.length > 0) this.#source.recycle?.(this.#chunk);
+    this.#chunk = NO_BYTES;
+    this.#position = 0;
     const result = await this.#chunks.next().catch(streamFailed);
     if (result.done === true) return false;
     this.#chunk = result.value;
-    this.#position = 0;
     return true;
   }
 }

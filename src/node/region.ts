@@ -28,7 +28,7 @@ import type { Peer } from "./peer.ts";
 import type { ArrivalRegion } from "./snapshots/arrivals.ts";
 import type { DepartureRegion } from "./snapshots/departures.ts";
 import type { SpooledSnapshot } from "./snapshots/spool.ts";
-import type { ApplyBatch, StateMachine } from "./state_machine.ts";
+import type { ApplyBatch, SnapshotChunks, StateMachine } from "./state_machine.ts";
 
 /** Most messages that wait for a region's next turn; the newest beyond it are dropped. */
 export const INBOX_MESSAGES_MAX = 16_384;
@@ -130,7 +130,7 @@ export class Region implements ArrivalRegion, DepartureRegion {
     this.push({ type: "snapshot-received", message });
   }
 
-  openSnapshot(): { metadata: SnapshotMetadata; chunks: AsyncIterable<Uint8Array> } | undefined {
+  openSnapshot(): { metadata: SnapshotMetadata; chunks: SnapshotChunks } | undefined {
     if (this.installing || this.#stopped) return undefined;
     const metadata = this.peer.snapshotMetadata(this.stateMachine.lastApplied());
     return metadata && { metadata, chunks: this.stateMachine.snapshot() };
@@ -276,11 +276,18 @@ export class Region implements ArrivalRegion, DepartureRegion {
     }
   }
 
-  async *#untilStopped(spooled: SpooledSnapshot): AsyncIterable<Uint8Array> {
-    for await (const chunk of spooled.read()) {
-      if (this.#stopped) throw new SnapshotSpoolError("the node stops");
-      yield chunk;
-    }
+  #untilStopped(spooled: SpooledSnapshot): SnapshotChunks {
+    const chunks = spooled.read();
+    const isStopped = (): boolean => this.#stopped;
+    return {
+      async *[Symbol.asyncIterator]() {
+        for await (const chunk of chunks) {
+          if (isStopped()) throw new SnapshotSpoolError("the node stops");
+          yield chunk;
+        }
+      },
+      recycle: (chunk) => chunks.recycle?.(chunk),
+    };
   }
 
   /** Starts work of the state machine; its completion comes back as an event. */

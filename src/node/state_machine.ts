@@ -4,6 +4,10 @@
  * @module
  */
 
+import type { SnapshotChunks } from "../transport/contract.ts";
+
+export type { SnapshotChunks } from "../transport/contract.ts";
+
 /** One committed command, to be applied exactly once, in the order of its index. */
 export interface Command {
   /** The index of its log entry. Gaps are entries that carry no command. */
@@ -85,12 +89,12 @@ export interface StateMachine<Result = unknown> {
    * of any size, which must not change afterwards. It is read while batches are applied, and closed
    * (`return`) when it is not wanted any more.
    */
-  snapshot(): AsyncIterable<Uint8Array>;
+  snapshot(): SnapshotChunks;
   /**
    * Replaces the whole state by what `snapshot()` of another member produced, durable when it
    * resolves; on failure or a crash the old state remains.
    */
-  restore(chunks: AsyncIterable<Uint8Array>, lastApplied: number): Promise<void>;
+  restore(chunks: SnapshotChunks, lastApplied: number): Promise<void>;
   /**
    * How its results are kept for client sessions. With it the machine supports sessions: it commits
    * `nodeStateOf(batch, results)` with every batch. Without it sessions are refused.

@@ -39,6 +39,19 @@ export interface TransportHandler {
   answer?(fromNodeId: number, question: Uint8Array): Promise<Uint8Array>;
 }
 
+/**
+ * A state as a stream of chunks of any size. A chunk belongs to whoever has asked for it, until it
+ * gives it back.
+ */
+export interface SnapshotChunks extends AsyncIterable<Uint8Array> {
+  /**
+   * Gives a chunk back: nobody looks at it any more, so its memory may serve for another one. Chunks
+   * that are never given back are left to the garbage collector, which is in no hurry: a stream of
+   * gigabytes may then hold a hundred MiB of them.
+   */
+  recycle?(chunk: Uint8Array): void;
+}
+
 /** A snapshot that is streamed to another node. */
 export interface OutgoingSnapshot {
   /** The region: an integer from 1. */
@@ -46,10 +59,10 @@ export interface OutgoingSnapshot {
   /** The `snapshot` message that the receiver handles once the state has arrived; without data. */
   readonly message: Message;
   /**
-   * The state. It is read as fast as the receiver stores it, and closed (`return`) when the transfer
-   * ends before it does.
+   * The state. It is read as fast as the receiver stores it, with other work of the event loop between,
+   * and closed (`return`) when the transfer ends before it does.
    */
-  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly chunks: SnapshotChunks;
 }
 
 /** A snapshot that another node streams to this one. */
@@ -64,7 +77,8 @@ export interface IncomingSnapshot {
 export interface SnapshotSink {
   /**
    * Takes the next piece, which must be kept before this resolves: no more is asked for until then.
-   * It may be a view of a larger buffer. A rejection ends the transfer.
+   * Its memory is used for something else afterwards. It may be a view of a larger buffer. A rejection
+   * ends the transfer.
    */
   write(bytes: Uint8Array): Promise<void>;
   /**

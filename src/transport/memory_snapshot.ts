@@ -7,6 +7,7 @@
 
 import type {
   OutgoingSnapshot,
+  SnapshotChunks,
   SnapshotOutcome,
   SnapshotProgress,
   SnapshotSink,
@@ -29,6 +30,7 @@ export interface MemoryPath {
 export class MemorySnapshotTransfer implements SnapshotTransfer {
   readonly done: Promise<SnapshotOutcome>;
   private readonly path: MemoryPath;
+  private readonly chunks: SnapshotChunks;
   private readonly source: AsyncIterator<Uint8Array>;
   private report!: (outcome: SnapshotOutcome) => void;
   private sink: SnapshotSink | undefined;
@@ -39,7 +41,8 @@ export class MemorySnapshotTransfer implements SnapshotTransfer {
 
   constructor(path: MemoryPath, snapshot: OutgoingSnapshot) {
     this.path = path;
-    this.source = snapshot.chunks[Symbol.asyncIterator]();
+    this.chunks = snapshot.chunks;
+    this.source = this.chunks[Symbol.asyncIterator]();
     this.done = new Promise((resolve) => this.report = resolve);
     path.later(() => this.begin());
   }
@@ -88,9 +91,11 @@ export class MemorySnapshotTransfer implements SnapshotTransfer {
       await sink.finish();
       return true;
     }
-    await sink.write(next.value.slice());
-    this.bytes += next.value.length;
-    this.path.carried(next.value.length);
+    const bytes = new Uint8Array(next.value);
+    this.chunks.recycle?.(next.value);
+    await sink.write(bytes);
+    this.bytes += bytes.length;
+    this.path.carried(bytes.length);
     return false;
   }
 

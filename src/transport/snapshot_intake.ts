@@ -9,6 +9,7 @@ import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import type { SnapshotChunk, SnapshotEnd } from "../wire/mod.ts";
 import type { SnapshotSink } from "./contract.ts";
+import { freeBytes } from "./free_bytes.ts";
 
 /** What becomes of a piece. */
 export type Intake = "taken" | "damaged" | "gap";
@@ -30,7 +31,8 @@ export class SnapshotIntake {
   }
 
   /**
-   * Takes a piece; `stored` is called once the sink has it, `failed` when it refuses.
+   * Takes a piece, whose memory is then freed where it can be; `stored` is called once the sink has it,
+   * `failed` when it refuses.
    *
    * @returns `damaged` when its checksum does not hold, `gap` when it does not follow the last one.
    */
@@ -38,11 +40,13 @@ export class SnapshotIntake {
     const { offset, data } = piece;
     if (offset !== this.acceptedBytes) return "gap";
     if (crc32(data) !== piece.crc32) return "damaged";
-    this.acceptedBytes += data.length;
+    const bytes = data.length;
+    this.acceptedBytes += bytes;
     this.enqueue(async () => {
       await this.sink.write(data);
       this.hash.update(data);
-      this.storedBytes += data.length;
+      this.storedBytes += bytes;
+      freeBytes(data);
       stored();
     }, failed);
     return "taken";

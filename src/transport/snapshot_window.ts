@@ -9,31 +9,49 @@
 import { createHash, type Hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import type { SnapshotChunk, SnapshotEnd } from "../wire/mod.ts";
+import { encodeSnapshotFrame, type SnapshotEnd } from "../wire/mod.ts";
+import type { SnapshotChunks } from "./contract.ts";
+import { freeBytes } from "./free_bytes.ts";
 
-/** How much is read in one turn of the event loop. */
-const TURN_BYTES = 256 * 1024;
+/** For how long is read in one turn of the event loop, at most, beside one chunk of the source. */
+const TURN_MS = 0.5;
+
+/** A piece of a snapshot, as it is sent. */
+export interface SnapshotPiece {
+  /** Where it begins, and where the next one does. */
+  readonly start: number;
+  readonly end: number;
+  /** The frame that carries it; its memory is freed once the receiver has stored it. */
+  readonly frame: Uint8Array;
+}
 
 /** The pieces of a snapshot between its source and what the receiver has stored. */
 export class SnapshotWindow {
   /** What is read and not known to be stored, in order. */
-  readonly pieces: SnapshotChunk[] = [];
+  readonly pieces: SnapshotPiece[] = [];
   /** Set once all has been read. */
   end: SnapshotEnd | undefined;
   /** Bytes read. */
   readBytes = 0;
   /** Bytes the receiver has stored. */
   storedBytes = 0;
+  private readonly chunks: SnapshotChunks;
   private readonly source: AsyncIterator<Uint8Array>;
   private readonly windowBytes: number;
+  private readonly nowMs: () => number;
   private readonly hash: Hash = createHash("sha256");
   private closed = false;
   private readonly waiting = new Set<() => void>();
 
-  /** @param windowBytes most bytes read and not stored, beside one chunk of the source. */
-  constructor(chunks: AsyncIterable<Uint8Array>, windowBytes: number) {
+  /**
+   * @param windowBytes most bytes read and not stored, beside one chunk of the source.
+   * @param nowMs a clock in milliseconds that never goes back.
+   */
+  constructor(chunks: SnapshotChunks, windowBytes: number, nowMs: () => number) {
+    this.chunks = chunks;
     this.source = chunks[Symbol.asyncIterator]();
     this.windowBytes = windowBytes;
+    this.nowMs = nowMs;
   }
 
   /**
@@ -44,7 +62,7 @@ export class SnapshotWindow {
    * @param arrived called whenever there are new pieces, and at the end.
    */
   async read(pieceBytesMax: () => number, arrived: () => void): Promise<void> {
-    let pauseAt = TURN_BYTES;
+    let turnEndMs = this.nowMs() + TURN_MS;
     while (!this.closed) {
       if (this.readBytes - this.storedBytes >= this.windowBytes) {
         await new Promise<void>((resolve) => this.waiting.add(resolve));
@@ -58,12 +76,13 @@ export class SnapshotWindow {
         return;
       }
       this.cut(next.value, pieceBytesMax());
+      this.chunks.recycle?.(next.value);
       arrived();
-      // A source that always has more must not keep the event loop from anything else for long; but
-      // where a turn is long because of other work, one chunk a turn would take forever.
-      if (this.readBytes < pauseAt) continue;
-      pauseAt = this.readBytes + TURN_BYTES;
+      // What others do in this event loop, such as taking writes, comes first: they get their turn
+      // after little of this, so that each of their steps takes hardly longer than without it.
+      if (this.nowMs() < turnEndMs) continue;
       await setImmediate();
+      turnEndMs = this.nowMs() + TURN_MS;
     }
   }
 
@@ -75,12 +94,8 @@ export class SnapshotWindow {
     if (bytes > this.readBytes || bytes < this.storedBytes) return false;
     this.storedBytes = bytes;
     let done = 0;
-    while (done < this.pieces.length) {
-      const { offset, data } = this.pieces[done]!;
-      if (offset + data.length > bytes) break;
-      done++;
-    }
-    this.pieces.splice(0, done);
+    while (done < this.pieces.length && this.pieces[done]!.end <= bytes) done++;
+    for (const { frame } of this.pieces.splice(0, done)) freeBytes(frame);
     this.wake();
     return true;
   }
@@ -96,10 +111,15 @@ export class SnapshotWindow {
 
   private cut(chunk: Uint8Array, pieceBytesMax: number): void {
     this.hash.update(chunk);
-    for (let start = 0; start < chunk.length; start += pieceBytesMax) {
-      const data = chunk.subarray(start, start + pieceBytesMax);
-      this.pieces.push({ offset: this.readBytes, data, crc32: crc32(data) });
-      this.readBytes += data.length;
+    for (let at = 0; at < chunk.length; at += pieceBytesMax) {
+      const data = chunk.subarray(at, at + pieceBytesMax);
+      const start = this.readBytes;
+      const frame = encodeSnapshotFrame({
+        kind: "chunk",
+        chunk: { offset: start, data, crc32: crc32(data) },
+      });
+      this.readBytes = start + data.length;
+      this.pieces.push({ start, end: this.readBytes, frame });
     }
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KvStore, rangeRequest } from "../../src/kv/mod.ts";
+import type { SnapshotChunks } from "../../src/node/mod.ts";
 import {
   applyAll,
   bytes,
@@ -204,4 +205,49 @@ test("closing the store ends a snapshot with an error", () =>
     await assert.rejects(async () => {
       for (let i = 0; i < 100; i++) await chunks.next();
     }, { code: "KV_SNAPSHOT" });
+  }));
+
+/** The same bytes in chunks of one memory each, overwritten as soon as it is given back. */
+function reused(chunks: Uint8Array[]): SnapshotChunks & { recycled: number } {
+  return {
+    recycled: 0,
+    async *[Symbol.asyncIterator]() {
+      for (const chunk of chunks) yield await Promise.resolve(chunk);
+    },
+    recycle(chunk) {
+      chunk.fill(0xff);
+      this.recycled++;
+    },
+  };
+}
+
+test("a restore needs no chunk any more that it has given back, wherever records are cut", () =>
+  withStore((source) =>
+    withStore(async (target) => {
+      fill(source, 40);
+      const whole = await collect(source.snapshot());
+      for (let size = 1; size < 40; size++) {
+        const chunks = recut(whole, size).map((chunk) => new Uint8Array(chunk));
+        const stream = reused(chunks);
+        await target.restore(stream, source.lastApplied());
+        assert.equal(stream.recycled, chunks.length);
+        expectSame(target, source);
+      }
+    })
+  ));
+
+test("a snapshot whose chunks are given back is the same, and fills them again", () =>
+  withStore(async (source) => {
+    fill(source, 3000);
+    const whole = Buffer.concat(await collect(source.snapshot()));
+    const again = source.snapshot();
+    const memories = new Set<ArrayBufferLike>();
+    const parts: Uint8Array[] = [];
+    for await (const chunk of again) {
+      parts.push(new Uint8Array(chunk));
+      memories.add(chunk.buffer);
+      again.recycle!(chunk.fill(0xff));
+    }
+    assert.ok(Buffer.concat(parts).equals(whole));
+    assert.ok(parts.length > 6 && memories.size < 4, `${memories.size} of ${parts.length}`);
   }));

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { decodeFrame, MESSAGES_PER_FRAME_MAX, messageWireSize } from "../../src/wire/mod.ts";
 import type { RegionMessage } from "../../src/wire/mod.ts";
 import { EPISODE_QUIET_MS, EpisodeLog, EPISODES_MAX } from "../../src/transport/episode_log.ts";
+import { freeBytes } from "../../src/transport/free_bytes.ts";
 import { SendQueue, writeFrame } from "../../src/transport/send_queue.ts";
 import { Backoff } from "../../src/transport/grpc/backoff.ts";
 import { checkOptions, type GrpcTransportOptions } from "../../src/transport/grpc/options.ts";
@@ -144,4 +145,21 @@ test("options out of their range are refused by name", () => {
       message: new RegExp(`^${name} `),
     });
   }
+});
+
+test("freed bytes are empty, and those that share their memory stay", () => {
+  const alone = new Uint8Array(8192).fill(1);
+  freeBytes(alone);
+  assert.equal(alone.length, 0);
+  assert.equal(alone.buffer.byteLength, 0);
+  const framed = new Uint8Array(8192 + 5).subarray(5);
+  freeBytes(framed);
+  assert.equal(framed.length, 0);
+  const shared = new Uint8Array(64 * 1024).fill(2);
+  freeBytes(shared.subarray(0, 8192));
+  assert.ok(shared.every((byte) => byte === 2));
+  const few = Uint8Array.of(3);
+  freeBytes(few);
+  assert.deepEqual(few, Uint8Array.of(3));
+  freeBytes(alone);
 });

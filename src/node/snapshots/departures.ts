@@ -7,7 +7,7 @@
 
 import { createMessage, type Logger, type Message, type PeerId } from "../../raft/mod.ts";
 import type { SnapshotMetadata } from "../../raft/mod.ts";
-import type { SnapshotTransfer, Transport } from "../../transport/contract.ts";
+import type { SnapshotChunks, SnapshotTransfer, Transport } from "../../transport/contract.ts";
 import type { DepartingSnapshotStatus } from "../status.ts";
 
 /** What departures ask of a region. */
@@ -23,7 +23,7 @@ export interface DepartureRegion {
    * @throws whatever the state machine throws.
    */
   openSnapshot():
-    | { readonly metadata: SnapshotMetadata; readonly chunks: AsyncIterable<Uint8Array> }
+    | { readonly metadata: SnapshotMetadata; readonly chunks: SnapshotChunks }
     | undefined;
   /** Tells the peer how it ended. */
   sent(peerId: PeerId, ok: boolean): void;

@@ -21,6 +21,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { SnapshotMetadata } from "../../raft/mod.ts";
 import { SnapshotSpoolError } from "../errors.ts";
+import type { SnapshotChunks } from "../../transport/contract.ts";
 import type { SnapshotSpool, SpooledSnapshot, SpoolWriter } from "./spool.ts";
 
 const MAGIC = new TextEncoder().encode("flrspool");
@@ -181,7 +182,18 @@ class FileSnapshot implements SpooledSnapshot {
     this.#checksum = footer.checksum;
   }
 
-  async *read(): AsyncIterable<Uint8Array> {
+  read(): SnapshotChunks {
+    const spare: Uint8Array[] = [];
+    return {
+      [Symbol.asyncIterator]: () => this.#chunks(spare),
+      recycle(chunk) {
+        if (chunk.length === READ_BYTES && spare.length === 0) spare.push(chunk);
+      },
+    };
+  }
+
+  /** @param spare chunks that are read into before new ones are made. */
+  async *#chunks(spare: Uint8Array[]): AsyncGenerator<Uint8Array> {
     let handle: FileHandle;
     try {
       handle = await open(this.#path, "r");
@@ -191,7 +203,8 @@ class FileSnapshot implements SpooledSnapshot {
     try {
       let checksum = 0;
       for (let position = 0; position < this.bytes;) {
-        const chunk = new Uint8Array(Math.min(READ_BYTES, this.bytes - position));
+        const bytes = Math.min(READ_BYTES, this.bytes - position);
+        const chunk = (bytes === READ_BYTES ? spare.pop() : undefined) ?? new Uint8Array(bytes);
         await this.#fill(handle, chunk, position);
         checksum = crc32(chunk, checksum);
         position += chunk.length;

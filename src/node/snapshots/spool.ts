@@ -7,6 +7,7 @@
  */
 
 import type { SnapshotMetadata } from "../../raft/mod.ts";
+import type { SnapshotChunks } from "../../transport/contract.ts";
 
 /** A snapshot whose state is here, whole. */
 export interface SpooledSnapshot {
@@ -22,7 +23,7 @@ export interface SpooledSnapshot {
    *
    * @throws SnapshotSpoolError (by rejection) when it is damaged or cannot be read.
    */
-  read(): AsyncIterable<Uint8Array>;
+  read(): SnapshotChunks;
   /** Removes it. Never rejects: what is left is removed at the next start. */
   remove(): Promise<void>;
 }

@@ -207,8 +207,9 @@ class SnapshotStream {
   private chunk(transfer: Transfer, chunk: SnapshotChunk): void {
     // Of a transfer that is done already only the answer was lost.
     if (transfer.intake.done) return this.answer(transfer);
+    const bytes = chunk.data.length;
     const taken = transfer.intake.take(chunk, () => {
-      this.context.counters.snapshotBytesReceived += chunk.data.length;
+      this.context.counters.snapshotBytesReceived += bytes;
       this.answer(transfer);
     }, (reason) => this.fail(transfer, reason));
     if (taken === "taken") return;

@@ -84,8 +84,9 @@ export class SnapshotSender implements SnapshotTransfer {
     const { regionId, message, chunks } = snapshot;
     const transferId = new Uint8Array(randomBytes(TRANSFER_ID_BYTES));
     this.begin = { kind: "begin", begin: { transferId, regionId, message } };
-    const { windowBytes, snapshotChunkBytes, backoffMs, backoffMsMax, random } = context.options;
-    this.window = new SnapshotWindow(chunks, windowBytes);
+    const { windowBytes, snapshotChunkBytes, backoffMs, backoffMsMax, random, nowMs } =
+      context.options;
+    this.window = new SnapshotWindow(chunks, windowBytes, nowMs);
     this.pieceBytesMax = snapshotChunkBytes;
     this.backoff = new Backoff(backoffMs, backoffMsMax, random);
     this.done = new Promise((resolve) => this.report = resolve);
@@ -146,7 +147,7 @@ export class SnapshotSender implements SnapshotTransfer {
       features: [],
     })));
     try {
-      this.write(attempt, this.begin);
+      this.write(attempt, encodeSnapshotFrame(this.begin));
     } catch (error) {
       this.fail(`it cannot be encoded: ${(error as Error).message}`);
     }
@@ -210,21 +211,20 @@ export class SnapshotSender implements SnapshotTransfer {
   private flush(): void {
     const attempt = this.attempt;
     if (attempt?.sentBytes === undefined || this.over) return;
-    for (const chunk of this.window.pieces) {
-      if (chunk.offset < attempt.sentBytes) continue;
-      attempt.sentBytes = chunk.offset + chunk.data.length;
-      this.context.counters.snapshotBytesSent += chunk.data.length;
-      this.write(attempt, { kind: "chunk", chunk });
+    for (const { start, end, frame } of this.window.pieces) {
+      if (start < attempt.sentBytes) continue;
+      attempt.sentBytes = end;
+      this.context.counters.snapshotBytesSent += end - start;
+      this.write(attempt, frame);
     }
     const { end } = this.window;
     if (end === undefined || attempt.endSent) return;
     attempt.endSent = true;
-    this.write(attempt, { kind: "end", end });
+    this.write(attempt, encodeSnapshotFrame({ kind: "end", end }));
   }
 
-  private write(attempt: Attempt, frame: SnapshotFrame): void {
-    const bytes = encodeSnapshotFrame(frame);
-    attempt.call.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  private write(attempt: Attempt, frame: Uint8Array): void {
+    attempt.call.write(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength));
   }
 
   /** The attempt failed, or the connection it became broke; `final` says why for good. */
@@ -257,7 +257,7 @@ export class SnapshotSender implements SnapshotTransfer {
     const attempt = this.attempt;
     this.finish({ ok: false, reason }, attempt?.welcomed === true);
     if (attempt?.welcomed !== true) return;
-    this.write(attempt, { kind: "abort", reason });
+    this.write(attempt, encodeSnapshotFrame({ kind: "abort", reason }));
     attempt.call.end();
     this.timer = setTimeout(() => this.release(), ABORT_MS);
   }
