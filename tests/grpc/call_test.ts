@@ -193,7 +193,8 @@ async function rawStatus(
     client.frame(FrameType.data, FrameFlag.endStream, 1, body);
     const answer = await client.frameOf(FrameType.headers, 1);
     assert.notEqual(answer.flags & FrameFlag.endStream, 0);
-    text = answer.payload.toString("latin1");
+    // Lengths and places between the texts are no letters.
+    text = answer.payload.toString("latin1").replaceAll(/[^!-~]+/g, " ");
     client.close();
   }, options);
   return text;
@@ -202,15 +203,15 @@ async function rawStatus(
 test("a compressed message that unpacks to more than the limit is refused", async () => {
   const bomb = messageOf(gzipSync(Buffer.alloc(1_000_000)), 1);
   const text = await rawStatus({ "grpc-encoding": "gzip" }, bomb, { messageBytesMax: 10_000 });
-  assert.match(text, /grpc-status\x018.*cannot be unpacked/s);
+  assert.match(text, /grpc-status 8.*cannot be unpacked/s);
 });
 
 test("what cannot be unpacked, or says not how, is refused", async () => {
   const noise = messageOf(Buffer.from("noise"), 1);
-  assert.match(await rawStatus({ "grpc-encoding": "gzip" }, noise), /grpc-status\x0213/);
-  assert.match(await rawStatus({}, noise), /grpc-status\x0213.*but not said how/s);
+  assert.match(await rawStatus({ "grpc-encoding": "gzip" }, noise), /grpc-status 13/);
+  assert.match(await rawStatus({}, noise), /grpc-status 13.*but not said how/s);
   const unknown = await rawStatus({ "grpc-encoding": "snappy" }, noise);
-  assert.match(unknown, /grpc-accept-encoding.identity,gzip,deflate.*grpc-status\x0212/s);
+  assert.match(unknown, /grpc-accept-encoding.identity,gzip,deflate.*grpc-status 12/s);
 });
 
 test("a request without a message, with two, or with half of one is refused", async () => {
