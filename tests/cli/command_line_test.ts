@@ -47,6 +47,7 @@ test("no line of the help is wider than 100 columns, but for examples", async ()
 
 test("a wrong command line ends with exit code 2, says what is wrong and writes no output", async () => {
   const members = ["--members", "1=127.0.0.1:1,2=127.0.0.1:2"];
+  const data = ["--data", "/nonexistent/data"];
   const cases: [string[], RegExp][] = [
     [[], /^A replicated/],
     [["fly"], /no such command: "fly"/],
@@ -70,10 +71,13 @@ test("a wrong command line ends with exit code 2, says what is wrong and writes 
     [["load", "a", "--format", "csv"], /--format must be tsv or jsonl/],
     [["load", "a", "--in-flight", "0"], /--in-flight must be an integer from 1/],
     [["dev", "--log-level", "loud"], /--log-level must be one of debug, info, warn, error/],
-    [["start", "--id", "1"], /--members is required/],
+    [["start", "--id", "1"], /--data is required/],
+    [["start", "--id", "1", ...data], /--members is required at the first start/],
+    [["start", "--id", "1", "--join", ...data], /--members is required: it says where the others/],
     [["start", "--id", "one", ...members], /--id must be an integer from 1/],
-    [["start", "--id", "3", ...members], /--id 3 is none of the ids in --members \(1, 2\)/],
-    [["start", "--id", "1", ...members], /--cluster-id is required/],
+    [["start", "--id", "3", ...members, ...data], /--id 3 is none of the ids .* \(1, 2\).*--join/],
+    [["start", "--id", "3", "--join", ...members, ...data], /--peer-listen is required/],
+    [["start", "--id", "1", ...members, ...data], /--cluster-id is required/],
     [["start", "--id", "1", ...members, "--cluster-id", "c"], /--data is required/],
   ];
   for (const [args, message] of cases) {
