@@ -248,6 +248,7 @@ async function openApi(
     node: {
       propose: (command, call) => node.propose<KvResult>(command, call),
       read: (call) => node.read(call),
+      transferLeader: (nodeId, call) => node.transferLeader(nodeId, call),
       status: () => node.status(),
     },
     store,

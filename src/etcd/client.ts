@@ -224,6 +224,13 @@ const MEMBER_UPDATE = method(
   readMemberChangeResponse,
 );
 
+const MOVE_LEADER = method(
+  "/etcdserverpb.Maintenance/MoveLeader",
+  true,
+  writeMemberIdRequest,
+  readMemberChangeResponse,
+);
+
 const SESSION_OPEN = method(sessionPath("Open"), false, writeSessionTimeout, readSessionId);
 const SESSION_CLOSE = method(sessionPath("Close"), false, writeSessionId, () => undefined);
 const SESSION_PUT = positioned(sessionPath("Put"), writePutRequest, readPutResponse);
@@ -365,6 +372,16 @@ export class EtcdClient {
     options: CallOptions = {},
   ): Promise<MemberChangeResponse> {
     return this.#call(MEMBER_UPDATE, { id, peerUrls: [peerUrl] }, options);
+  }
+
+  /**
+   * Hands leadership to a member. Servers of etcd take this from their leader alone, those of FlareDB
+   * from any member.
+   *
+   * @throws EtcdError also when it did not happen in time; it may happen yet.
+   */
+  async moveLeader(id: bigint, options: CallOptions = {}): Promise<void> {
+    await this.#call(MOVE_LEADER, { id }, options);
   }
 
   /**

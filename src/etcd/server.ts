@@ -34,6 +34,7 @@ import {
 import { COUNTERS_PATH, writeCounters } from "./counters.ts";
 import { ListenError } from "./errors.ts";
 import { type Answer, EtcdHandlers } from "./handlers.ts";
+import { moveLeader } from "./move_leader.ts";
 import {
   type CheckedServerOptions,
   checkServerOptions,
@@ -152,6 +153,12 @@ function servedMethods(
     () => undefined,
     writeStatusResponse,
     (_request, _deadline, answer) => handlers.status(answer),
+  );
+  add(
+    "/etcdserverpb.Maintenance/MoveLeader",
+    readMemberIdRequest,
+    writeMemberChangeResponse,
+    (request, deadline, answer) => moveLeader(options, handlers, request, deadline, answer),
   );
   served.set(methodPath("Maintenance", "Snapshot"), snapshotMethod(options));
   addSessionMethods(add, handlers, options);

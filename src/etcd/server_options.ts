@@ -44,6 +44,11 @@ export interface ReplicatedNode {
   ): Promise<{ readonly term: number; readonly result: KvResult }>;
   /** Resolves once the local store holds everything acknowledged before the call. */
   read(options?: ReplicatedNodeCall): Promise<unknown>;
+  /**
+   * Hands leadership to a node and resolves once this one sees it lead; without it
+   * `Maintenance.MoveLeader` is not served.
+   */
+  transferLeader?(nodeId: number, options?: ReplicatedNodeCall): Promise<void>;
   /** The node's state. */
   status(): ReplicatedNodeStatus;
   /** Opens a client session; without it sessions are not served. */

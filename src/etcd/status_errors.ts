@@ -55,6 +55,7 @@ export type EtcdStatusName =
   | "learnerNotReady"
   | "notEnoughStarted"
   | "changeUnderWay"
+  | "badLeaderTransferee"
   | "noLeader"
   | "notLeader"
   | "leaderChanged"
@@ -105,6 +106,7 @@ export const EtcdStatus: Readonly<Record<EtcdStatusName, StatusError>> = {
     "etcdserver: re-configuration failed due to not enough started members",
   ),
   changeUnderWay: unavailable("etcdserver: another change of the members is under way"),
+  badLeaderTransferee: precondition("etcdserver: bad leader transferee"),
   noLeader: unavailable("etcdserver: no leader"),
   notLeader: unavailable("etcdserver: not leader"),
   leaderChanged: unavailable("etcdserver: leader changed"),
