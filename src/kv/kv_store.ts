@@ -15,12 +15,19 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, RaftError } from "../raft/mod.ts";
-import type { ApplyBatch, SnapshotChunks, StateMachine } from "../node/state_machine.ts";
+import {
+  type ApplyBatch,
+  nodeStateOf,
+  type ResultCodec,
+  type SnapshotChunks,
+  type StateMachine,
+} from "../node/state_machine.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { checkStored } from "./check.ts";
 import { Database, databaseError, reasonOf, type Statement } from "./database.ts";
 import { KvCorruptError, KvStorageError, KvUsageError } from "./errors.ts";
 import { Executor } from "./executor.ts";
+import { RESULT_CODEC } from "./result_codec.ts";
 import { readRange } from "./range.ts";
 import {
   type Meta,
@@ -73,6 +80,8 @@ const RESTORE_CACHE_BYTES = 8 * 1024 * 1024;
 export class KvStore implements StateMachine<KvResult> {
   /** The file it lives in. */
   readonly path: string;
+  /** How its results are kept for client sessions. */
+  readonly resultCodec: ResultCodec<KvResult> = RESULT_CODEC;
   readonly #limits: typeof DEFAULTS;
   readonly #database: Database;
   readonly #writeMeta: Statement;
@@ -192,7 +201,7 @@ export class KvStore implements StateMachine<KvResult> {
         this.#uncommittedBytes += command.bytes.length;
         return this.#executor.execute(decodeCommand(command.bytes));
       });
-      for (const [key, value] of batch.nodeState) this.#writeNodeState(key, value);
+      for (const [key, value] of nodeStateOf(batch, results)) this.#writeNodeState(key, value);
       this.#meta.lastApplied = batch.lastApplied;
       this.#commitWhenDue();
       return results;
@@ -304,6 +313,7 @@ export class KvStore implements StateMachine<KvResult> {
     } else {
       this.#setNodeState.run(...nodeStateRow(key, value));
       this.#nodeState.set(key, value);
+      this.#uncommittedBytes += value.length;
     }
   }
 
