@@ -11,7 +11,14 @@ import { ProtoReader } from "../../src/kv/mod.ts";
 import { Cluster, type System } from "./cluster.ts";
 import { Http2Connection } from "./http2_connection.ts";
 import { Load, type Operation } from "./load.ts";
-import { type Batching, batching, percentile, processorSeconds, sum } from "./measures.ts";
+import {
+  type Batching,
+  batching,
+  difference,
+  percentile,
+  processorSeconds,
+  sum,
+} from "./measures.ts";
 import { ClientWork } from "./workload.ts";
 
 /** How a system is measured. */
@@ -49,6 +56,8 @@ export interface Measurement {
   readonly loadCores: number;
   /** Undefined for a system that does not tell. */
   readonly batching: Batching | undefined;
+  /** What all members together counted meanwhile, by name; empty for a system that does not tell. */
+  readonly counted: Counters;
   /** Calls that failed, over the whole load. */
   readonly failed: number;
   readonly firstFailure: string;
@@ -138,6 +147,7 @@ class Run {
       const latencies = load.measured();
       const after = this.#moment(load);
       const countersAfter = await this.#counters();
+      const counted = difference(countersBefore, countersAfter);
       await load.stop();
       return {
         operation,
@@ -145,7 +155,8 @@ class Run {
         ...compare(before, after),
         medianMs: percentile(latencies, 0.5),
         percentile99Ms: percentile(latencies, 0.99),
-        batching: this.#system.counts ? batching(countersBefore, countersAfter) : undefined,
+        batching: this.#system.counts ? batching(counted) : undefined,
+        counted,
         failed: load.failed,
         firstFailure: load.firstFailure,
       };

@@ -60,10 +60,17 @@ export interface Batching {
   readonly readsPerRound: number;
 }
 
-/** The batching between two moments. */
-export function batching(before: Counters, after: Counters): Batching {
+/** What was counted between two moments. */
+export function difference(before: Counters, after: Counters): Counters {
+  return Object.fromEntries(
+    Object.entries(after).map(([name, value]) => [name, value - (before[name] ?? 0)]),
+  );
+}
+
+/** The batching that counters of some time show. */
+export function batching(counted: Counters): Batching {
   const ratio = (many: string, few: string): number => {
-    const [part, whole] = [many, few].map((name) => (after[name] ?? NaN) - (before[name] ?? NaN));
+    const [part, whole] = [counted[many] ?? 0, counted[few] ?? 0];
     return whole > 0 ? part / whole : NaN;
   };
   return {
