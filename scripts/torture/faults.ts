@@ -5,6 +5,7 @@
  * @module
  */
 
+import { EtcdClient, EtcdError } from "../../src/etcd/mod.ts";
 import type { Chance } from "../../src/sim/mod.ts";
 import { ELECTION_TIMEOUT_MS, type TortureCluster } from "./cluster.ts";
 import type { PathFault } from "./network.ts";
@@ -29,6 +30,7 @@ export const FAULT_KINDS = [
   "delay",
   "stall",
   "reset",
+  "transfer",
   "pause",
   "kill",
   "kill all",
@@ -37,6 +39,7 @@ export const FAULT_KINDS = [
 /** A kind of fault. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
+const TRANSFER_DEADLINE_MS = 1_000;
 const NOTHING = (): void => {};
 
 /** Draws the facts of a fault of a kind. */
@@ -92,6 +95,13 @@ export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureClust
           return NOTHING;
         },
       };
+    case "transfer":
+      return {
+        text: `leadership is to pass to node ${other}`,
+        processes: [],
+        durationMs: 0,
+        begin: () => transfer(cluster, other),
+      };
     case "pause":
       return pause(victim, chance.between(ELECTION_TIMEOUT_MS, 3 * ELECTION_TIMEOUT_MS));
     case "kill":
@@ -118,6 +128,19 @@ function resetAfter(fault: Fault, [victim, others]: [number, readonly number[]])
       };
     },
   };
+}
+
+/** Asks any member, which may not know who leads, or be of no help. */
+async function transfer({ endpoints }: TortureCluster, target: number): Promise<() => void> {
+  const client = new EtcdClient({ endpoints, deadlineMs: TRANSFER_DEADLINE_MS });
+  try {
+    await client.moveLeader(BigInt(target));
+  } catch (error) {
+    if (!(error instanceof EtcdError)) throw error;
+  } finally {
+    client.close();
+  }
+  return NOTHING;
 }
 
 function pause(id: number, durationMs: number): Fault {

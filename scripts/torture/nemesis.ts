@@ -1,6 +1,7 @@
 /**
  * Strikes the cluster with faults, many at a time, as a seed decides: from a deck in which every kind
- * is twice, but for the end of all processes, as the time to start them all is lost for other faults.
+ * is twice, but for the end of all processes, as the time to start them all is lost for other faults;
+ * in the first deck every kind is once.
  *
  * @module
  */
@@ -38,15 +39,24 @@ export class Nemesis {
   }
 
   /**
-   * Strikes for so long, or until something happened that should not have; all is healed when it
-   * resolves.
+   * Strikes for so long, and on until each kind has come up; not once something happened that should
+   * not have. All is healed when it resolves.
    */
   async run(durationMs: number): Promise<void> {
-    const over = AbortSignal.timeout(durationMs);
-    while (!over.aborted && this.#cluster.problems.length === 0) {
-      await pause(this.#chance.between(GAP_MS_MIN, GAP_MS_MAX), over);
-      if (!over.aborted) this.#strike(over);
+    const over = new AbortController();
+    const end = performance.now() + durationMs;
+    const isDue = () => FAULT_KINDS.some((kind) => this.counts[kind] === 0);
+    while (this.#cluster.problems.length === 0) {
+      const gapMs = this.#chance.between(GAP_MS_MIN, GAP_MS_MAX);
+      const leftMs = end - performance.now();
+      if (leftMs < gapMs && !isDue()) {
+        await pause(leftMs, over.signal);
+        break;
+      }
+      await pause(gapMs, over.signal);
+      this.#strike(over.signal);
     }
+    over.abort();
     await Promise.all(this.#underWay);
   }
 
@@ -80,7 +90,8 @@ export class Nemesis {
   /** The next kind from a shuffled deck. */
   #draw(): FaultKind {
     if (this.#deck.length === 0) {
-      this.#deck = [...FAULT_KINDS, ...FAULT_KINDS.filter((kind) => kind !== "kill all")];
+      const again = FAULT_KINDS.filter((kind) => this.counts[kind] > 0 && kind !== "kill all");
+      this.#deck = [...FAULT_KINDS, ...again];
     }
     return this.#deck.splice(this.#chance.below(this.#deck.length), 1)[0];
   }

@@ -43,6 +43,8 @@ export interface TortureReport {
   readonly seed: number;
   rounds: number;
   operations: number;
+  /** Of these, how many the clients had an answer to while there were faults. */
+  answered: number;
   unknown: number;
   failed: number;
   elections: number;
@@ -110,6 +112,7 @@ class Run {
       seed: options.seed,
       rounds: 0,
       operations: 0,
+      answered: 0,
       unknown: 0,
       failed: 0,
       elections: 0,
@@ -196,6 +199,7 @@ class Run {
   #add(nemesis: Nemesis, workload: Workload, recorder: Recorder): void {
     const { report } = this;
     report.operations += recorder.operations.length;
+    report.answered += workload.counts.succeeded;
     report.unknown += recorder.unknown;
     report.failed += workload.counts.failed;
     const { longestSilenceMs } = workload.counts;

@@ -20,8 +20,8 @@ test(
   "three processes under partitions, delays, cuts, pauses and kills stay linearizable",
   LONG,
   async () => {
-    const report = await torture({ seed: 5, seconds: 28, roundSeconds: 28, clients: 10, keys: 6 });
-    assert.ok(report.operations > 200, `only ${report.operations} operations`);
+    const report = await torture({ seed: 5, seconds: 25, roundSeconds: 25, clients: 10, keys: 6 });
+    assert.ok(report.answered > 50, `only ${report.answered} operations were answered`);
     assert.ok(report.elections > 1, `only ${report.elections} elections`);
     for (const kind of FAULT_KINDS) assert.ok(report.faults[kind] > 0, `no ${kind}`);
   },
