@@ -49,14 +49,20 @@ export function growthProblem(
     "Unreleased in CHANGELOG.md";
 }
 
-function main(args: readonly string[]): void {
+/** The core's bundle as it is now, a line that tells its size, and what is wrong with it, if anything. */
+export function measureCore(): { size: BundleSize; line: string; problem: string | undefined } {
   const size = bundleSize("src/raft/mod.ts");
   const { gzippedBytes } = JSON.parse(readFileSync(FIGURE_FILE, "utf8")) as BundleSize;
-  console.log(
+  const line =
     `the core alone: ${size.minifiedBytes} bytes minified, ${size.gzippedBytes} gzipped ` +
-      `(${gzippedBytes} at the last release)`,
-  );
+    `(${gzippedBytes} at the last release)`;
   const problem = growthProblem(size.gzippedBytes, gzippedBytes, readSource("CHANGELOG.md"));
+  return { size, line, problem };
+}
+
+function main(args: readonly string[]): void {
+  const { size, line, problem } = measureCore();
+  console.log(line);
   if (problem !== undefined) {
     console.error(problem);
     process.exitCode = 1;

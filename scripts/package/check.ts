@@ -1,7 +1,8 @@
 /**
  * Packs the built package and uses the tarball as strangers would: two linters of packages read it,
  * a fresh folder installs it from npm, TypeScript compiles against it, every runtime of the matrix
- * elects and replicates with it, and `npx flaredb dev` serves from it. Needs npm's registry.
+ * elects and replicates with it, and `npx flaredb dev` serves from it. The core's bundle must not
+ * have grown unexplained. Needs npm's registry.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { freePorts } from "../../src/cli/addresses.ts";
+import { measureCore } from "../size.ts";
 import { compileConsumer, EMBED_LINES, tarballIn, writeConsumer } from "./consumer.ts";
 import { findRuntime, runArguments, type Runtime, RUNTIMES } from "./runtimes.ts";
 
@@ -50,6 +52,9 @@ export async function checkPackage(folder: string): Promise<void> {
     }
     for (const runtime of RUN_ON) await embed(consumer, runtime);
     await dev(consumer, node);
+    const { line, problem } = measureCore();
+    if (problem !== undefined) throw new Error(problem);
+    say(line);
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
