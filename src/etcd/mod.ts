@@ -32,4 +32,4 @@ export {
   type CertificateSource,
   type ClientCertificates,
 } from "../tls/mod.ts";
-export { EtcdSession, SessionWrite } from "./session.ts";
+export { EtcdSession, type SessionWrite } from "./session.ts";

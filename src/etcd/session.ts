@@ -8,11 +8,24 @@
 import { SequenceNumbers } from "../node/sessions/sequence_numbers.ts";
 import type { SessionPosition } from "../node/mod.ts";
 
-/** A session on the servers, while it lasts. */
-interface Lifetime {
-  readonly numbers: SequenceNumbers;
-  /** Its id, once it was asked for; undefined: the servers have no sessions. */
-  id: Promise<string | undefined> | undefined;
+/** One write of a session, however often it is attempted. */
+export interface SessionWrite {
+  /** Whether an attempt may have taken effect; set by the client that attempts it. */
+  isInDoubt: boolean;
+  /**
+   * Its place in the session, which is opened first if need be; undefined when the servers have no
+   * sessions.
+   *
+   * @param open opens one and resolves with its id, or with undefined when there are none; what it
+   *   rejects with is passed on, and it is called again the next time.
+   */
+  position(open: () => Promise<string | undefined>): Promise<SessionPosition | undefined>;
+  /** Its session has expired, and no attempt has taken effect: it goes on in another one. */
+  renew(): void;
+  /** Its session has expired, and its outcome stays unknown. */
+  expire(): void;
+  /** It was answered, or is given up: it is not attempted again. Idempotent. */
+  end(): void;
 }
 
 /**
@@ -21,71 +34,78 @@ interface Lifetime {
  * ever, and a write in doubt is not repeated there.
  */
 export class EtcdSession {
-  #lifetime: Lifetime = { numbers: new SequenceNumbers(), id: undefined };
-  #waiting: (() => void)[] = [];
+  readonly #lifetimes = new Lifetimes();
 
   /** Begins a write, to be ended. At most 4,096 are under way; further ones wait for their turn. */
   async begin(): Promise<SessionWrite> {
-    while (!this.#lifetime.numbers.hasNext) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    return new SessionWrite(this);
+    await this.#lifetimes.turn();
+    return new Write(this.#lifetimes);
   }
 
   /**
-   * Gives the session up; `close` tells its id to a server, so that its place is free at once.
+   * Gives the session up; `close` tells its id to a server, so that its place is free at once. Writes
+   * that are begun later open another one.
+   *
+   * @throws what `close` rejects with.
    */
   async end(close: (id: string) => Promise<unknown>): Promise<void> {
-    const id = await this.#lifetime.id;
-    this.#lifetime = { numbers: new SequenceNumbers(), id: undefined };
+    const { current } = this.#lifetimes;
+    this.#lifetimes.expire(current);
+    const id = await current.id?.catch(() => undefined);
     if (id !== undefined) await close(id);
   }
+}
 
-  /** For writes: a number of the session as it is now. */
-  enter(): { readonly lifetime: Lifetime; readonly sequence: number } {
-    const lifetime = this.#lifetime;
-    return { lifetime, sequence: lifetime.numbers.begin() };
+/** A session on the servers, while it lasts. */
+interface Lifetime {
+  readonly numbers: SequenceNumbers;
+  /** Its id, once it was asked for; undefined: the servers have no sessions. */
+  id: Promise<string | undefined> | undefined;
+}
+
+/** The sessions on the servers that take each other's place. */
+class Lifetimes {
+  current: Lifetime = { numbers: new SequenceNumbers(), id: undefined };
+  #waiting: (() => void)[] = [];
+
+  /** Resolves when a further write may begin. */
+  async turn(): Promise<void> {
+    while (!this.current.numbers.hasNext) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
   }
 
-  /** For writes: a number is not used any more. */
   leave(lifetime: Lifetime, sequence: number): void {
     lifetime.numbers.end(sequence);
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#wake();
   }
 
-  /** For writes: a session has expired; the next one takes its place, once. */
-  expired(lifetime: Lifetime): void {
-    if (this.#lifetime !== lifetime) return;
-    this.#lifetime = { numbers: new SequenceNumbers(), id: undefined };
+  /** A session has expired; the next one takes its place, once. */
+  expire(lifetime: Lifetime): void {
+    if (this.current !== lifetime) return;
+    this.current = { numbers: new SequenceNumbers(), id: undefined };
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 
-/** One write of a session, however often it is attempted. */
-export class SessionWrite {
-  /** Whether an attempt may have taken effect. */
+class Write implements SessionWrite {
   isInDoubt = false;
-  readonly #session: EtcdSession;
+  readonly #lifetimes: Lifetimes;
   #lifetime: Lifetime;
   #sequence: number;
   #ended = false;
 
-  /** For the session. */
-  constructor(session: EtcdSession) {
-    this.#session = session;
-    ({ lifetime: this.#lifetime, sequence: this.#sequence } = session.enter());
+  constructor(lifetimes: Lifetimes) {
+    this.#lifetimes = lifetimes;
+    this.#lifetime = lifetimes.current;
+    this.#sequence = this.#lifetime.numbers.begin();
   }
 
-  /**
-   * Its place in the session, which is opened first if need be; undefined when the servers have no
-   * sessions.
-   *
-   * @param open opens one and resolves with its id, or with undefined when there are none; what it
-   *   rejects with is passed on, and it is called again the next time.
-   */
-  async position(
-    open: () => Promise<string | undefined>,
-  ): Promise<SessionPosition | undefined> {
+  async position(open: () => Promise<string | undefined>): Promise<SessionPosition | undefined> {
     const lifetime = this.#lifetime;
     const opening = lifetime.id ??= open();
     let id: string | undefined;
@@ -99,22 +119,20 @@ export class SessionWrite {
     return id === undefined ? undefined : { id, sequence: this.#sequence, acknowledged };
   }
 
-  /** Its session has expired, and no attempt has taken effect: it goes on in another one. */
   renew(): void {
-    this.#session.leave(this.#lifetime, this.#sequence);
-    this.#session.expired(this.#lifetime);
-    ({ lifetime: this.#lifetime, sequence: this.#sequence } = this.#session.enter());
+    this.#lifetimes.leave(this.#lifetime, this.#sequence);
+    this.#lifetimes.expire(this.#lifetime);
+    this.#lifetime = this.#lifetimes.current;
+    this.#sequence = this.#lifetime.numbers.begin();
   }
 
-  /** Its session has expired, and its outcome stays unknown. */
   expire(): void {
-    this.#session.expired(this.#lifetime);
+    this.#lifetimes.expire(this.#lifetime);
   }
 
-  /** It was answered, or is given up: it is not attempted again. Idempotent. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#session.leave(this.#lifetime, this.#sequence);
+    this.#lifetimes.leave(this.#lifetime, this.#sequence);
   }
 }
