@@ -38,8 +38,10 @@ export class EtcdSession {
 
   /** Begins a write, to be ended. At most 4,096 are under way; further ones wait for their turn. */
   async begin(): Promise<SessionWrite> {
-    await this.#lifetimes.turn();
-    return new Write(this.#lifetimes);
+    const lifetimes = this.#lifetimes;
+    // Each looks for itself, right before it begins: others may have begun meanwhile.
+    while (!lifetimes.current.numbers.hasNext) await lifetimes.change();
+    return new Write(lifetimes);
   }
 
   /**
@@ -68,11 +70,9 @@ class Lifetimes {
   current: Lifetime = { numbers: new SequenceNumbers(), id: undefined };
   #waiting: (() => void)[] = [];
 
-  /** Resolves when a further write may begin. */
-  async turn(): Promise<void> {
-    while (!this.current.numbers.hasNext) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
+  /** Resolves when a write has ended, or a session has. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   leave(lifetime: Lifetime, sequence: number): void {

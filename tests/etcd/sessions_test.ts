@@ -7,9 +7,15 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { EtcdClient, type EtcdError, EtcdServer, EtcdSession } from "../../src/etcd/mod.ts";
+import {
+  EtcdClient,
+  type EtcdError,
+  EtcdServer,
+  EtcdSession,
+  type SessionWrite,
+} from "../../src/etcd/mod.ts";
 import { encodePutCommand, KvStore, putRequest, rangeRequest } from "../../src/kv/mod.ts";
-import { Node } from "../../src/node/mod.ts";
+import { Node, SESSION_WINDOW } from "../../src/node/mod.ts";
 import { MemoryNodeStorage } from "../../src/storage/memory.ts";
 import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
 import { MemoryNetwork } from "../../src/transport/mod.ts";
@@ -215,6 +221,24 @@ test("a server without sessions, as one of etcd, is written to as ever", () =>
       client.close();
     }
   }));
+
+test("a write begins when its number is within the window, and not before", async () => {
+  const session = new EtcdSession();
+  const begun: SessionWrite[] = [];
+  for (let count = 0; count < SESSION_WINDOW; count++) begun.push(await session.begin());
+  let later = 0;
+  for (let count = 0; count < 3; count++) void session.begin().then(() => later++);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(later, 0);
+  // The numbers are acknowledged in order: to end the second frees no place before the first ends.
+  begun[1].end();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(later, 0);
+  begun[0].end();
+  await until("two more have begun", () => later === 2);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(later, 2);
+});
 
 test("a place in a session that makes no sense is refused", () =>
   withMember(async ({ address }) => {

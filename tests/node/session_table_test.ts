@@ -12,7 +12,13 @@ import {
   type SessionEntry,
 } from "../../src/node/sessions/envelope.ts";
 import { decodeProposalId } from "../../src/node/envelope.ts";
-import { SESSION_WINDOW, type SessionLimits } from "../../src/node/sessions/limits.ts";
+import {
+  SESSION_RESULT_BYTES_MAX,
+  SESSION_WINDOW,
+  type SessionLimits,
+  SESSIONS_MAX,
+  SESSIONS_RESULT_BYTES_MAX,
+} from "../../src/node/sessions/limits.ts";
 import { type SessionOutcome, SessionTable } from "../../src/node/sessions/table.ts";
 
 const LIMITS: SessionLimits = { sessionsMax: 3, sessionResultBytesMax: 40, resultBytesMax: 70 };
@@ -276,6 +282,63 @@ test("property: what an entry does to sessions survives its encoding", () => {
     kind: "clock",
     elapsedMs: 12_345,
   });
+});
+
+/** Opens a session at `index` in a table with the limits of every node. */
+function openAt(table: SessionTable, index: number): void {
+  const operation = { kind: "open", nonce: index, timeoutMs: 1_000 } as const;
+  assert.equal(table.admit(createEntry({ index, term: 1 }), operation).type, "opened");
+}
+
+function command(table: SessionTable, index: number, session: number, sequence: number) {
+  const entry = createEntry({ index, term: 1 });
+  const key = { index: session, nonce: session };
+  return table.admit(entry, { kind: "command", session: key, sequence, acknowledged: 0 });
+}
+
+test("one session too many ends the one that was used least recently", () => {
+  const counters = createPeerCounters();
+  const table = new SessionTable(new Map(), counters);
+  for (let index = 1; index <= SESSIONS_MAX; index++) openAt(table, index);
+  assert.equal(counters.sessionsEvicted, 0);
+  assert.equal(command(table, SESSIONS_MAX + 1, 1, 1).type, "apply");
+  openAt(table, SESSIONS_MAX + 2);
+  assert.equal(table.size, SESSIONS_MAX);
+  assert.equal(counters.sessionsEvicted, 1);
+  assert.equal(command(table, SESSIONS_MAX + 3, 1, 1).type, "duplicate");
+  assert.deepEqual(command(table, SESSIONS_MAX + 4, 2, 1), {
+    type: "refused",
+    reason: "SESSION_EXPIRED",
+  });
+});
+
+test("a session keeps results up to its bytes, and a command beyond takes effect once all the same", () => {
+  const counters = createPeerCounters();
+  const table = new SessionTable(new Map(), counters);
+  openAt(table, 1);
+  for (const sequence of [1, 2, 3]) command(table, sequence + 1, 1, sequence);
+  const most = new Uint8Array(SESSION_RESULT_BYTES_MAX - 1);
+  table.record([most, Uint8Array.of(1), Uint8Array.of(1)]);
+  assert.equal(table.resultBytes, SESSION_RESULT_BYTES_MAX);
+  assert.equal(counters.sessionResultsForgotten, 1);
+  const again = command(table, 9, 1, 3);
+  assert.ok(again.type === "duplicate" && again.kept.bytes === undefined);
+  const kept = command(table, 10, 1, 2);
+  assert.ok(kept.type === "duplicate" && kept.kept.bytes?.length === 1);
+});
+
+test("the sessions of a region keep results up to their bytes", () => {
+  const counters = createPeerCounters();
+  const table = new SessionTable(new Map(), counters);
+  const result = new Uint8Array(SESSION_RESULT_BYTES_MAX);
+  const count = SESSIONS_RESULT_BYTES_MAX / SESSION_RESULT_BYTES_MAX;
+  for (let session = 1; session <= count + 1; session++) {
+    openAt(table, session);
+    command(table, 1_000 + session, session, 1);
+    table.record([session <= count ? result : Uint8Array.of(1)]);
+  }
+  assert.equal(table.resultBytes, SESSIONS_RESULT_BYTES_MAX);
+  assert.equal(counters.sessionResultsForgotten, 1);
 });
 
 test("an operation of a later version stops the replica instead of being skipped", () => {
