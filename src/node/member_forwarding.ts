@@ -78,8 +78,8 @@ export class MemberForwarding {
     }
   }
 
-  /** Answers what another node asks. @throws QuestionError by rejection */
-  async answer(bytes: Uint8Array): Promise<Uint8Array> {
+  /** Answers what another node asks. Only a member may change the members. @throws QuestionError by rejection */
+  async answer(fromNodeId: number, bytes: Uint8Array): Promise<Uint8Array> {
     const question = decodeMemberQuestion(bytes);
     const region = this.#parts.regions.get(question.regionId);
     if (region === undefined || this.#stopped) {
@@ -89,6 +89,10 @@ export class MemberForwarding {
     if (question.ask === "standing") {
       const standing = standingOf(region, question.peerId);
       return encodeStanding({ ...standing, members: members.records(region) });
+    }
+    if (!members.list(region).some(({ nodeId }) => nodeId === fromNodeId)) {
+      const text = `node ${fromNodeId} is no member of region ${region.regionId}`;
+      return encodeChangeOutcome(new MembershipError("NOT_TAKEN", text, false));
     }
     try {
       const deadline = clock.now() + question.deadlineMs;

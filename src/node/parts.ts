@@ -97,7 +97,7 @@ export function createParts(
     logger,
     electionTick: options.electionTick ?? ELECTION_TICK_DEFAULT,
   });
-  const router = new Router({ ...shared, answer: (question) => forwarding.answer(question) });
+  const router = new Router({ ...shared, answer: (...asked) => forwarding.answer(...asked) });
   const turns = new Turns({ ...shared, router, answers });
   return {
     ...shared,

@@ -30,7 +30,7 @@ export interface RouterParts {
   readonly notifier: Notifier;
   readonly counters: NodeCounters;
   /** Answers a question of another node. */
-  readonly answer: (question: Uint8Array) => Promise<Uint8Array>;
+  readonly answer: (fromNodeId: number, question: Uint8Array) => Promise<Uint8Array>;
 }
 
 /** The messages of a node. */
@@ -89,8 +89,8 @@ export class Router implements TransportHandler {
   }
 
   /** Another node asks something. */
-  answer(_fromNodeId: number, question: Uint8Array): Promise<Uint8Array> {
-    return this.#parts.answer(question);
+  answer(fromNodeId: number, question: Uint8Array): Promise<Uint8Array> {
+    return this.#parts.answer(fromNodeId, question);
   }
 
   /** A snapshot has reached another node, or has not. */

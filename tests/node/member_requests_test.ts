@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NotLeaderError, TimedOutError } from "../../src/node/mod.ts";
+import { decodeChangeOutcome, encodeMemberQuestion } from "../../src/node/member_questions.ts";
 import { MemoryDisk, MemoryNodeStorage } from "../../src/storage/memory.ts";
 import { type ClusterOptions, TestCluster, withResource } from "./cluster.ts";
 import { command, emptyState } from "./machines.ts";
@@ -208,6 +209,21 @@ test("a voter that lost its data takes no part, and the others go on", () =>
     await cluster.crash(leader);
     await cluster.ticks(100);
     assert.equal(cluster.node(other).status().leaderNodeId, 0, "it is not elected");
+  }));
+
+test("a node that is no member cannot change the members", () =>
+  withCluster(async (cluster) => {
+    const leader = await cluster.leader();
+    const stranger = cluster.network.transport(9);
+    await stranger.start({ receive() {}, unreachable() {}, snapshotSent() {} });
+    stranger.addNode(leader, "memory");
+    const change = { kind: "remove", peerId: leader, force: true } as const;
+    const question = { ask: "change", regionId: 1, change, deadlineMs: 1_000 } as const;
+    const asked = stranger.ask(leader, encodeMemberQuestion(question), 10_000);
+    const answer = await cluster.complete(asked);
+    assert.throws(() => decodeChangeOutcome(answer), { code: "NOT_TAKEN" });
+    assert.equal(members(cluster, leader), "1 2 3");
+    await stranger.close();
   }));
 
 test("the next id is one that no member ever had", () =>

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { rmSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { freePorts } from "../../src/cli/addresses.ts";
@@ -27,21 +27,18 @@ class Nodes {
   readonly running = new Map<number, RunningNode>();
   readonly #sandbox: Sandbox;
   readonly #ports: number[];
-  readonly #more: readonly string[];
+  /** The folder of the certificates, when the nodes speak TLS. */
+  readonly #certificates: string | undefined;
 
-  private constructor(sandbox: Sandbox, ports: number[], more: readonly string[]) {
+  private constructor(sandbox: Sandbox, ports: number[], certificates: string | undefined) {
     this.#sandbox = sandbox;
     this.#ports = ports;
-    this.#more = more;
+    this.#certificates = certificates;
   }
 
-  /** Starts the first members, with ids from 1. @param more further options of all nodes. */
-  static async start(
-    sandbox: Sandbox,
-    count: number,
-    more: readonly string[] = [],
-  ): Promise<Nodes> {
-    const nodes = new Nodes(sandbox, await freePorts(HOST, 2 * count + 12), more);
+  /** Starts the first members, with ids from 1. @param certificates a folder, to speak TLS. */
+  static async start(sandbox: Sandbox, count: number, certificates?: string): Promise<Nodes> {
+    const nodes = new Nodes(sandbox, await freePorts(HOST, 2 * count + 12), certificates);
     const first = Array.from({ length: count }, (_, at) => nodes.place(at + 1));
     const members = listOf(first);
     for (const place of first) nodes.run(place, ["--members", members]);
@@ -62,7 +59,7 @@ class Nodes {
       "start",
       ...["--id", `${id}`, "--cluster-id", CLUSTER, "--data", data],
       ...["--peer-listen", peer, "--client-listen", client, "--tick-ms", "50"],
-      ...this.#more,
+      ...this.#certificates === undefined ? [] : tlsOptions(this.#certificates, id),
       ...options,
     ]);
     const node = { ...place, process: started };
@@ -71,9 +68,9 @@ class Nodes {
   }
 
   /** Starts a node that was added. */
-  join(place: Omit<RunningNode, "process">): RunningNode {
+  join(place: Omit<RunningNode, "process">, options: readonly string[] = []): RunningNode {
     const members = listOf([...this.running.values()]);
-    return this.run(place, ["--join", "--members", members]);
+    return this.run(place, ["--join", "--members", members, ...options]);
   }
 
   /** Kills a node, as a power cut would, and takes its disk away. */
@@ -102,7 +99,9 @@ class Nodes {
   /** Runs `flaredb member` against all nodes that run; it must succeed. */
   async member(...args: string[]): Promise<Record<string, unknown>> {
     const endpoints = this.endpoints.join(",");
-    const all = ["member", ...args, "--endpoints", endpoints, "--json"];
+    const ca = this.#ca();
+    const tls = ca === undefined ? [] : ["--cacert", ca];
+    const all = ["member", ...args, "--endpoints", endpoints, "--json", ...tls];
     const { code, stdout, stderr } = await this.#sandbox.run(all);
     assert.equal(code, 0, `${all.join(" ")}: ${stderr}\n${this.transcripts()}`);
     return JSON.parse(stdout);
@@ -110,7 +109,12 @@ class Nodes {
 
   /** What a member that runs says who the members are. */
   async members(endpoints: readonly string[] = this.endpoints): Promise<readonly Member[]> {
-    return await withClient(endpoints, async (client) => (await client.memberList()).members);
+    const list = async (client: EtcdClient) => (await client.memberList()).members;
+    return await withClient(endpoints, list, this.#ca());
+  }
+
+  #ca(): string | undefined {
+    return this.#certificates && join(this.#certificates, "ca.pem");
   }
 
   /** Waits until these vote, and nobody else. */
@@ -155,13 +159,25 @@ function listOf(nodes: readonly Omit<RunningNode, "process">[]): string {
 async function withClient<T>(
   endpoints: readonly string[],
   call: (client: EtcdClient) => Promise<T>,
+  ca?: string,
 ): Promise<T> {
-  const client = new EtcdClient({ endpoints, deadlineMs: 10_000 });
+  const tls = ca === undefined ? {} : { tls: { ca: readFileSync(ca) } };
+  const client = new EtcdClient({ endpoints, deadlineMs: 10_000, ...tls });
   try {
     return await call(client);
   } finally {
     client.close();
   }
+}
+
+/** The options of a node that shows the certificate of `id`. */
+function tlsOptions(certificates: string, id: number): string[] {
+  const [ca, own, key] = ["ca.pem", `node-${id}.pem`, `node-${id}.key`]
+    .map((name) => join(certificates, name));
+  return [
+    ...["--peer-trusted-ca-file", ca, "--peer-cert-file", own, "--peer-key-file", key],
+    ...["--cert-file", own, "--key-file", key],
+  ];
 }
 
 /** Writes keys one after another, whoever serves, and notes which were acknowledged. */
@@ -336,6 +352,66 @@ test("a node that is started in the wrong way says which way is right", () =>
 
     await nodes.member("add", stranger.peer);
     nodes.join(stranger);
+    await nodes.votersAre([1, 2]);
+  }));
+
+test("over TLS whoever joins must show the certificate of its own id, of the cluster's authority", () =>
+  withSandbox(async (sandbox) => {
+    const certificates = join(sandbox.folder, "certificates");
+    const strange = join(sandbox.folder, "strange");
+    for (const folder of [certificates, strange]) {
+      mkdirSync(folder);
+      const dir = ["--dir", folder];
+      assert.equal((await sandbox.run(["cert", "ca", ...dir])).code, 0);
+      for (const id of ["1", "2"]) {
+        const node = ["cert", "node", "--id", id, "--cluster-id", CLUSTER, ...dir];
+        assert.equal((await sandbox.run(node)).code, 0);
+      }
+    }
+    const nodes = await Nodes.start(sandbox, 1, certificates);
+    const ca = join(certificates, "ca.pem");
+    const second = nodes.place(2);
+    const plain = await withClient(
+      nodes.endpoints,
+      (client) => client.memberAdd(`http://${second.peer}`).catch((error) => error),
+      ca,
+    );
+    assert.match(plain.reason, /given member URLs are invalid: .* speak https/);
+    await nodes.member("add", second.peer, "--learner");
+
+    // The certificate of another node is refused by the node itself, which knows its name.
+    const own = (name: string): string => join(certificates, name);
+    cpSync(own("node-2.pem"), own("kept.pem"));
+    cpSync(own("node-2.key"), own("kept.key"));
+    cpSync(own("node-1.pem"), own("node-2.pem"));
+    cpSync(own("node-1.key"), own("node-2.key"));
+    const misnamed = nodes.join(second).process;
+    nodes.running.delete(2);
+    assert.equal(await misnamed.exitCode(), 1, misnamed.transcript());
+    assert.match(misnamed.standardError, /must carry the name node-2\.shop\.flaredb/);
+
+    // One of another authority is refused by the others: it waits, and they go on.
+    for (const name of ["node-2.pem", "node-2.key"]) cpSync(join(strange, name), own(name));
+    rmSync(second.data, { recursive: true, force: true });
+    const stranger = nodes.join(second).process;
+    nodes.running.delete(2);
+    await until("it finds nobody", () => /joins, but none/.test(stranger.standardError));
+    const members = await nodes.members();
+    assert.deepEqual(members.map(({ id, clientUrls }) => [id, clientUrls.length]), [[1n, 1], [
+      2n,
+      0,
+    ]]);
+    stranger.kill("SIGTERM");
+    assert.equal(await stranger.exitCode(), 0, stranger.transcript());
+
+    cpSync(own("kept.pem"), own("node-2.pem"));
+    cpSync(own("kept.key"), own("node-2.key"));
+    rmSync(second.data, { recursive: true, force: true });
+    nodes.join(second);
+    await until("its promotion", async () => {
+      const endpoints = ["--endpoints", nodes.endpoints.join(","), "--cacert", ca];
+      return (await sandbox.run(["member", "promote", "2", ...endpoints])).code === 0;
+    });
     await nodes.votersAre([1, 2]);
   }));
 
