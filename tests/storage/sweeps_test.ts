@@ -11,6 +11,7 @@ import { corruptionSweep } from "../../scripts/sweeps/corruption_sweep.ts";
 import { crashSweep } from "../../scripts/sweeps/crash_sweep.ts";
 import { diskSweep } from "../../scripts/sweeps/disk_sweep.ts";
 import { faultSweep, fullDiskSweep } from "../../scripts/sweeps/fault_sweep.ts";
+import { installSweep } from "../../scripts/sweeps/install_sweep.ts";
 import { storeSweep } from "../../scripts/sweeps/store_sweep.ts";
 import { straceMissing } from "../../scripts/sweeps/sweep.ts";
 
@@ -29,6 +30,15 @@ test(
     const report = await crashSweep(25, seed);
     assert.equal((report["kills, writer direct"] ?? 0) + (report["kills, writer worker"] ?? 0), 25);
     assert.ok(report["puts acknowledged"] > 100);
+  },
+);
+
+test(
+  "a follower killed while it installs a snapshot has the old state or the new, and catches up",
+  SLOW,
+  async () => {
+    const report = await installSweep(4, seed);
+    assert.equal(Object.values(report).reduce((sum, times) => sum + times, 0), 4);
   },
 );
 
