@@ -207,6 +207,17 @@ const STALLING_WEIGHTS: Partial<Readonly<Record<FaultKind, number>>> = {
   "loss-burst": 2,
 };
 
+/** The same while members come and go, and the new ones need snapshots. */
+const STALLING_MEMBERS_WEIGHTS: Partial<Readonly<Record<FaultKind, number>>> = {
+  "disk-stall": 8,
+  "wipe": 2,
+  "add-learner": 3,
+  "promote": 2,
+  "remove": 1,
+  "replace": 4,
+  "compact": 3,
+};
+
 /**
  * A leader's lease is worth something only where clocks run alike and a leader that lives is heard:
  * it ends by itself up to two election timeouts after the last contact, and followers vote for another
@@ -263,7 +274,8 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
   const mayChangeMembers = preVote || checkQuorum;
   const stalling = chance.hits(150);
   const leases = checkQuorum && chance.hits(150);
-  const weights = faults.weights ?? (stalling ? STALLING_WEIGHTS : undefined);
+  const stallingWeights = chance.hits(300) ? STALLING_MEMBERS_WEIGHTS : STALLING_WEIGHTS;
+  const weights = faults.weights ?? (stalling ? stallingWeights : undefined);
   const recordsMembers = chance.hits(750);
   const streamsSnapshots = chance.hits(600);
   const beginsAsLearner = recordsMembers && streamsSnapshots && chance.hits(600);
