@@ -20,6 +20,7 @@ import { encodePutCommand, KvStore, putRequest, verifyStore } from "../../src/kv
 import { Node } from "../../src/node/mod.ts";
 import type { HardState } from "../../src/raft/mod.ts";
 import {
+  type Database,
   readUntouched,
   SqliteNodeStorage,
   verifyStorage,
@@ -110,19 +111,34 @@ function describe(directory: string, before: Found, after: Found): string {
   if (after.firstIndex > before.firstIndex) {
     return "the log has the snapshot, the store the old state";
   }
-  const spool = join(directory, "snapshots");
-  const arrived = existsSync(spool) &&
-    readdirSync(spool).some((name) => name.endsWith(".snapshot"));
-  return arrived
+  return arrived(directory)
     ? "the snapshot has arrived, log and store have the old state"
     : "log and store have the old state";
 }
 
+/** Whether a whole snapshot is there, of an index or of any. */
+function arrived(directory: string, index?: number): boolean {
+  const folder = join(directory, "snapshots");
+  const prefix = index === undefined ? "region-1-" : `region-1-${index}-`;
+  return existsSync(folder) &&
+    readdirSync(folder).some((name) => name.startsWith(prefix) && name.endsWith(".snapshot"));
+}
+
+function appliedIndexOf(database: Database): number {
+  return database.prepare("SELECT last_applied FROM meta").first()?.[0] as number;
+}
+
 /** Verifies what is on the disk. @throws when it is unsound, a mix, or older than `before`. */
 function examine(directory: string, leader: Leader, before?: Found): Found {
-  const { problems, regions } = verifyStorage({ directory });
-  if (problems.length > 0) throw new Error(problems.join("\n"));
   const path = join(directory, "kv.db");
+  const appliedInStore = () => readUntouched(path, appliedIndexOf);
+  const snapshotArrived = (_: number, index: number) => arrived(directory, index);
+  const { problems, regions } = verifyStorage({
+    directory,
+    appliedIndex: appliedInStore,
+    snapshotArrived,
+  });
+  if (problems.length > 0) throw new Error(problems.join("\n"));
   const store = whileUntouched(path, (location) =>
     verifyStore(location, (problem) => {
       throw new Error(problem);

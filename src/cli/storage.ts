@@ -7,7 +7,7 @@
 import type { Command, Invocation } from "./command.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { runDump } from "./storage_dump.ts";
-import { findStore, type FoundStore } from "./storage_store.ts";
+import { findStore, type FoundStore, snapshotArrived } from "./storage_store.ts";
 import { runVerify } from "./storage_verify.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -55,6 +55,8 @@ async function runStorage(invocation: Invocation, terminal: Terminal): Promise<n
     scratchDirectory,
     appliedIndex: (regionId: number): number | undefined =>
       regionId === STORE_REGION ? store.find()?.appliedIndex : undefined,
+    snapshotArrived: (regionId: number, index: number): boolean =>
+      snapshotArrived(directory, regionId, index),
     checkBeside: (report: (problem: string) => void): void => {
       store.find();
       for (const problem of store.problems) report(problem);

@@ -68,6 +68,25 @@ test("storage verify lists what is wrong and ends with exit code 1", () =>
     assert.match(dumped.errors, /^! .*has applied index 9, but its log ends at 2$/m);
   }));
 
+test("storage verify knows an installation that the next start finishes", () =>
+  withData(2, async (data) => {
+    const database = new DatabaseSync(join(data, "raft.db"));
+    const { conf_state: confState } = database.prepare("SELECT conf_state FROM raft_state").get()!;
+    database.close();
+    const storage = await SqliteNodeStorage.open({
+      directory: data,
+      identity: { clusterId: "tests", nodeId: 3 },
+    });
+    const metadata = { index: 9, term: 1, confState: JSON.parse(confState as string) };
+    await storage.region(1)!.append({ snapshot: { metadata, data: new Uint8Array(0) } });
+    await storage.close();
+    assert.match((await run("verify", data)).output, /^! .*applied index 2, but .* begins at 10/m);
+    mkdirSync(join(data, "snapshots"));
+    writeFileSync(join(data, "snapshots", "region-1-9-1.snapshot"), "");
+    const { code, output } = await run("verify", data);
+    assert.equal(code, 0, output);
+  }));
+
 test("storage verify and dump look into the key-value store too", () =>
   withData(2, async (data) => {
     assert.match(

@@ -34,6 +34,11 @@ export interface VerifyOptions {
    */
   readonly appliedIndex?: (regionId: number) => number | undefined;
   /**
+   * Whether a received snapshot of this index lies beside the storage, from which the state machine
+   * of the region is restored when the node starts: an installation that a crash interrupted.
+   */
+  readonly snapshotArrived?: (regionId: number, index: number) => boolean;
+  /**
    * Checks what lies beside the storage, such as the files of state machines; each call of `report`
    * adds a problem. Called while the storage is kept closed; what it throws is a problem too.
    */
@@ -202,7 +207,7 @@ function inspect(
   draft.regions = (regions ?? [])
     .map((region) => {
       const applied = attempt(report, path, () => options.appliedIndex?.(region.regionId));
-      return regionReport(region, applied, report);
+      return regionReport(region, applied, options, report);
     })
     .sort((a, b) => a.regionId - b.regionId);
 }
@@ -223,6 +228,7 @@ function checkPages(
 function regionReport(
   { regionId, peerId, state }: LoadedRegion,
   appliedIndex: number | undefined,
+  options: VerifyOptions,
   report: (problem: string) => void,
 ): RegionReport {
   const { hardState, confState, confStateIndex, truncatedIndex, lastIndex, lastTerm } = state;
@@ -233,7 +239,8 @@ function regionReport(
     );
   }
   // A new replica starts at index 1, before its state machine has applied anything.
-  if (appliedIndex !== undefined && appliedIndex < truncatedIndex && truncatedIndex > 1) {
+  const behind = appliedIndex !== undefined && appliedIndex < truncatedIndex && truncatedIndex > 1;
+  if (behind && options.snapshotArrived?.(regionId, truncatedIndex) !== true) {
     report(
       `The state machine of region ${regionId} has applied index ${appliedIndex}, but its log ` +
         `begins at ${truncatedIndex + 1}: the entries between are gone`,
