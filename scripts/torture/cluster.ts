@@ -30,6 +30,8 @@ interface Member {
   child: ChildNode | undefined;
   /** Whether the end of its process is wanted. */
   isEnding: boolean;
+  /** Called when its process serves, or has ended. */
+  onServing: () => void;
 }
 
 /** The cluster. */
@@ -61,11 +63,12 @@ export class TortureCluster {
       log: createWriteStream(join(folder, `node-${index + 1}.log`), { flags: "a" }),
       child: undefined,
       isEnding: false,
+      onServing: () => {},
     }));
     const network = await TortureNetwork.start(members.map(({ peer }) => formatAddress(peer)));
     const cluster = new TortureCluster(members, network);
     process.once("exit", cluster.#atExit);
-    for (const { id } of members) cluster.startNode(id);
+    for (const { id } of members) void cluster.startNode(id);
     return cluster;
   }
 
@@ -93,9 +96,10 @@ export class TortureCluster {
     return this.#leader;
   }
 
-  /** Starts a node that does not run. */
-  startNode(id: number): void {
+  /** Starts a node that does not run. Resolves when it serves, or has ended before. */
+  startNode(id: number): Promise<void> {
     const member = this.#member(id);
+    const serving = new Promise<void>((resolve) => member.onServing = resolve);
     const child = new ChildNode({
       id,
       clusterId: CLUSTER_ID,
@@ -111,7 +115,9 @@ export class TortureCluster {
     void child.ended.then((how) => {
       member.log.write(`--- process ${child.pid} has ended: ${how}\n`);
       if (!member.isEnding) this.problems.push(`node ${id} has ended by itself: ${how}`);
+      if (member.child === child) member.onServing();
     });
+    return serving;
   }
 
   /** Ends a node as a power cut would. */
@@ -173,6 +179,7 @@ export class TortureCluster {
     member.log.write(`${line}\n`);
     const [, level, text] = /^\S+ (\w+) +(.*)$/.exec(line) ?? [];
     if (level === "error") this.problems.push(`node ${member.id} logged an error: ${text}`);
+    if (text?.startsWith("serving clients on ")) member.onServing();
     const term = Number(/ became leader at term (\d+)/.exec(line)?.[1] ?? 0);
     if (term === 0) return;
     this.elections++;

@@ -19,8 +19,11 @@ export interface Fault {
   /** In milliseconds; 0 for what happens in a moment. */
   readonly durationMs: number;
   /** Begins it. Resolves with what ends it. */
-  begin(cluster: TortureCluster): (() => void) | Promise<() => void>;
+  begin(cluster: TortureCluster): Heal | Promise<Heal>;
 }
+
+/** Ends a fault; a promise resolves when other faults of processes may follow. */
+export type Heal = () => void | Promise<unknown>;
 
 /** The kinds of faults. */
 export const FAULT_KINDS = [
@@ -40,7 +43,7 @@ export const FAULT_KINDS = [
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 const TRANSFER_DEADLINE_MS = 1_000;
-const NOTHING = (): void => {};
+const NOTHING: Heal = () => {};
 
 /** Draws the facts of a fault of a kind. */
 export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureCluster): Fault {
@@ -105,9 +108,9 @@ export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureClust
     case "pause":
       return pause(victim, chance.between(ELECTION_TIMEOUT_MS, 3 * ELECTION_TIMEOUT_MS));
     case "kill":
-      return kill([victim], chance.skewed(0, 3_000));
+      return kill([victim], chance.skewed(0, 3_000), chance.hits(300));
     case "kill all":
-      return kill(ids, chance.skewed(0, 500));
+      return kill(ids, chance.skewed(0, 500), chance.hits(300));
   }
 }
 
@@ -124,14 +127,14 @@ function resetAfter(fault: Fault, [victim, others]: [number, readonly number[]])
       const end = await fault.begin(cluster);
       return () => {
         for (const id of others) cluster.network.cut(victim, id);
-        end();
+        return end();
       };
     },
   };
 }
 
 /** Asks any member, which may not know who leads, or be of no help. */
-async function transfer({ endpoints }: TortureCluster, target: number): Promise<() => void> {
+async function transfer({ endpoints }: TortureCluster, target: number): Promise<Heal> {
   const client = new EtcdClient({ endpoints, deadlineMs: TRANSFER_DEADLINE_MS });
   try {
     await client.moveLeader(BigInt(target));
@@ -155,14 +158,18 @@ function pause(id: number, durationMs: number): Fault {
   };
 }
 
-function kill(ids: readonly number[], durationMs: number): Fault {
+/** @param again whether what follows may strike while they start. */
+function kill(ids: readonly number[], durationMs: number, again: boolean): Fault {
   return {
     text: ids.length === 1 ? `node ${ids[0]} is killed` : `nodes ${ids.join(", ")} are killed`,
     processes: ids,
     durationMs,
     begin: async (cluster) => {
       await Promise.all(ids.map((id) => cluster.kill(id)));
-      return () => ids.forEach((id) => cluster.startNode(id));
+      return () => {
+        const serving = Promise.all(ids.map((id) => cluster.startNode(id)));
+        return again ? undefined : serving;
+      };
     },
   };
 }

@@ -13,6 +13,9 @@ import { drawFault, type Fault, FAULT_KINDS, type FaultKind } from "./faults.ts"
 const GAP_MS_MIN = 200;
 const GAP_MS_MAX = 2_200;
 
+/** How long a node may take to start before faults go on, or the rest begins. */
+const HEALING_MS_MAX = 60_000;
+
 /** Chance is drawn in streams; clients have those from 0 on. */
 const STREAM = 1_000_000;
 
@@ -80,8 +83,10 @@ export class Nemesis {
       this.#log(`${fault.text}${fault.durationMs > 0 ? `, for ${fault.durationMs} ms` : ""}`);
       const heal = await fault.begin(this.#cluster);
       await pause(fault.durationMs, over);
-      heal();
+      const healed = new AbortController();
+      void Promise.resolve(heal()).finally(() => healed.abort());
       if (fault.durationMs > 0) this.#log(`over: ${fault.text}`);
+      await pause(HEALING_MS_MAX, healed.signal);
     } finally {
       for (const id of fault.processes) this.#busy.delete(id);
     }
