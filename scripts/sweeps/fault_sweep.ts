@@ -40,25 +40,29 @@ const CALLS = [
   "rename",
 ] as const;
 
+const ERRORS = ["EIO", "ENOSPC"] as const;
+
 /** A call that is made to fail. */
 interface Fault {
   readonly call: string;
   /** Which of these calls, from 1. */
   readonly when: number;
-  readonly error: "EIO" | "ENOSPC";
+  readonly error: (typeof ERRORS)[number];
+  readonly writer: "direct" | "worker";
 }
 
 /**
- * Runs the script once a fault: `count` of all there are, evenly spread, alternating between writers
- * and errors. @throws when a run ends otherwise than with the truth.
+ * Runs the script once a fault: `count` of all there are, evenly spread over calls, errors and writers.
+ *
+ * @throws when a run ends otherwise than with the truth.
  */
 export function faultSweep(count: number): Promise<SweepReport> {
   return withDirectory(async (parent) => {
     const states = await expectedStates(STEPS);
     const report: SweepReport = {};
     const faults = chosen(await allFaults(parent), count);
-    for (const [number, fault] of faults.entries()) {
-      const writer = number % 2 === 0 ? "direct" : "worker";
+    for (const fault of faults) {
+      const { writer } = fault;
       const directory = join(parent, "run");
       const where = `${writer}, ${fault.call} ${fault.when} fails with ${fault.error}`;
       const inject = `inject=${fault.call}:error=${fault.error}:when=${fault.when}`;
@@ -128,7 +132,7 @@ async function check(directory: string, states: string[], acknowledged: number):
   return await stepOf(directory, states);
 }
 
-/** Every call of the script on its files, with the two errors in turn. */
+/** Every call of the script on its files, with both errors. */
 async function allFaults(parent: string): Promise<Fault[]> {
   const directory = join(parent, "count");
   const output = join(parent, "trace");
@@ -138,7 +142,11 @@ async function allFaults(parent: string): Promise<Fault[]> {
   for (const call of CALLS) {
     const times = lines.filter((line) => new RegExp(`^\\d+ +${call}\\(`).test(line)).length;
     for (let when = 1; when <= times; when++) {
-      faults.push({ call, when, error: when % 2 === 0 ? "EIO" : "ENOSPC" });
+      for (const [i, error] of ERRORS.entries()) {
+        // Each error meets each writer.
+        const writer = (when + i) % 2 === 0 ? "direct" : "worker";
+        faults.push({ call, when, error, writer });
+      }
     }
   }
   return faults;
