@@ -44,8 +44,10 @@ export type SqlColumns = (number | string | Uint8Array | null)[];
 export interface DatabaseOptions {
   /** Memory of the page cache, in bytes. */
   readonly cacheBytes: number;
-  /** Whether a commit returns only when it is on the disk (`full`), or leaves that to a checkpoint. */
-  readonly synchronous: "normal" | "full";
+  /** Whether what is written is synced by checkpoints (`normal`), or by nobody here (`off`). */
+  readonly synchronous: "normal" | "off";
+  /** Where changes go first: to a write-ahead log, which is the default, or straight into the file. */
+  readonly journal?: "wal" | "none";
   /** Reads only, and leaves the write-ahead log as it is when it is closed. Default false. */
   readonly readOnly?: boolean;
 }
@@ -82,9 +84,12 @@ function bindable(values: SqlValue[]): SqlValue[] {
   return values;
 }
 
-function configureWrites(connection: DatabaseSync, synchronous: "normal" | "full"): void {
+function configureWrites(
+  connection: DatabaseSync,
+  { synchronous, journal = "wal" }: DatabaseOptions,
+): void {
   connection.exec(`PRAGMA page_size=${PAGE_BYTES}`);
-  connection.exec("PRAGMA journal_mode=WAL");
+  connection.exec(`PRAGMA journal_mode=${journal === "wal" ? "WAL" : "OFF"}`);
   connection.exec(`PRAGMA synchronous=${synchronous}`);
   // Only on macOS is this more than what a sync does anyway.
   connection.exec("PRAGMA fullfsync=ON");
@@ -107,7 +112,7 @@ export class Database {
     try {
       const readOnly = options.readOnly ?? false;
       connection = new DatabaseSync(path, { timeout: 5_000, readOnly });
-      if (!readOnly) configureWrites(connection, options.synchronous);
+      if (!readOnly) configureWrites(connection, options);
       connection.exec("PRAGMA cell_size_check=ON");
       connection.exec(`PRAGMA cache_size=-${Math.ceil(options.cacheBytes / 1024)}`);
     } catch (cause) {
@@ -159,6 +164,11 @@ export class Database {
     } catch {
       // It was rolled back by the error that led here.
     }
+  }
+
+  /** From here on changes go to a write-ahead log first, as they do by default. */
+  useWriteAheadLog(): void {
+    this.#connection.exec("PRAGMA journal_mode=WAL");
   }
 
   /**

@@ -14,7 +14,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { ConfigError, RaftError } from "../raft/mod.ts";
+import { RaftError } from "../raft/mod.ts";
 import {
   type ApplyBatch,
   nodeStateOf,
@@ -39,42 +39,17 @@ import {
   WRITE_META,
   WRITE_NODE_STATE,
 } from "./schema.ts";
-import { restoreSnapshot, snapshotChunks } from "./snapshot.ts";
+import { installRestoration, removeRestoration, writeRestoration } from "./restoration.ts";
+import { snapshotChunks } from "./snapshot.ts";
+import { checkStoreOptions, type KvStoreOptions, type StoreLimits } from "./store_options.ts";
 import type { KvResult, RangeRequest, RangeResult } from "./types.ts";
 import { VersionTable } from "./version_table.ts";
-
-/** What a {@linkcode KvStore} is opened with. */
-export interface KvStoreOptions {
-  /** The folder that holds `kv.db`; created when absent. One process at a time: the node sees to it. */
-  readonly directory: string;
-  /** Rows of history after which the open transaction is committed. Default 1,024. */
-  readonly commitRows?: number;
-  /** Bytes of commands after which it is. Default 4 MiB. */
-  readonly commitBytes?: number;
-  /** Rows of history after which a checkpoint makes all of it durable. Default 8,192. */
-  readonly checkpointRows?: number;
-  /** Bytes of commands after which one does. Default 16 MiB. */
-  readonly checkpointBytes?: number;
-  /** Memory for the page cache, in bytes. Default 64 MiB. */
-  readonly cacheBytes?: number;
-}
 
 /** The name of the store's file in its directory. */
 export const KV_FILE = "kv.db";
 
-const DEFAULTS = {
-  commitRows: 1_024,
-  commitBytes: 4 * 1024 * 1024,
-  checkpointRows: 8_192,
-  checkpointBytes: 16 * 1024 * 1024,
-  cacheBytes: 64 * 1024 * 1024,
-};
-
 /** A snapshot reads every page once. */
 const SNAPSHOT_CACHE_BYTES = 1024 * 1024;
-
-/** A restoration writes pages once; what does not fit goes to the write-ahead log early. */
-const RESTORE_CACHE_BYTES = 8 * 1024 * 1024;
 
 /** The replicated key-value store of one member. */
 export class KvStore implements StateMachine<KvResult> {
@@ -82,22 +57,22 @@ export class KvStore implements StateMachine<KvResult> {
   readonly path: string;
   /** How its results are kept for client sessions. */
   readonly resultCodec: ResultCodec<KvResult> = RESULT_CODEC;
-  readonly #limits: typeof DEFAULTS;
-  readonly #database: Database;
-  readonly #writeMeta: Statement;
-  readonly #setNodeState: Statement;
-  readonly #deleteNodeState: Statement;
+  readonly #limits: StoreLimits;
   readonly #readers = new Set<Database>();
-  #versions: VersionTable;
-  #meta: Meta;
-  #executor: Executor;
-  #nodeState: Map<string, Uint8Array>;
+  #database!: Database;
+  #writeMeta!: Statement;
+  #setNodeState!: Statement;
+  #deleteNodeState!: Statement;
+  #versions!: VersionTable;
+  #meta!: Meta;
+  #executor!: Executor;
+  #nodeState!: Map<string, Uint8Array>;
   #durableIndex = 0;
   /** The bytes since the last commit and the last checkpoint, and the rows at them. */
   #uncommittedBytes = 0;
-  #committedSequence: number;
+  #committedSequence = 0;
   #uncheckpointedBytes = 0;
-  #checkpointedSequence: number;
+  #checkpointedSequence = 0;
   #state: "open" | "restoring" | "failed" | "closed" = "open";
   #tellFailure!: (error: RaftError) => void;
   /**
@@ -107,24 +82,31 @@ export class KvStore implements StateMachine<KvResult> {
   readonly failed: Promise<RaftError> = new Promise((resolve) => this.#tellFailure = resolve);
 
   private constructor(options: KvStoreOptions) {
-    this.#limits = readLimits(options);
+    this.#limits = checkStoreOptions(options);
     mkdirSync(options.directory, { recursive: true });
     this.path = join(options.directory, KV_FILE);
     checkStored(this.path);
-    this.#database = this.#connect("normal");
+    removeRestoration(this.path);
+    this.#attach();
+  }
+
+  /** Opens the database, and takes what is read again and again into memory. */
+  #attach(): void {
+    const database = this.#connect();
     try {
-      prepareSchema(this.#database);
-      this.#writeMeta = this.#database.prepare(WRITE_META);
-      this.#setNodeState = this.#database.prepare(WRITE_NODE_STATE);
-      this.#deleteNodeState = this.#database.prepare("DELETE FROM node_state WHERE key = ?");
-      this.#versions = new VersionTable(this.#database);
-      this.#meta = readMeta(this.#database);
+      prepareSchema(database);
+      this.#database = database;
+      this.#writeMeta = database.prepare(WRITE_META);
+      this.#setNodeState = database.prepare(WRITE_NODE_STATE);
+      this.#deleteNodeState = database.prepare("DELETE FROM node_state WHERE key = ?");
+      this.#versions = new VersionTable(database);
+      this.#meta = readMeta(database);
       this.#executor = new Executor(this.#versions, this.#meta);
-      this.#nodeState = readNodeState(this.#database);
+      this.#nodeState = readNodeState(database);
       this.#committedSequence = this.#checkpointedSequence = this.#meta.sequence;
       this.#checkpoint();
     } catch (cause) {
-      this.#database.close();
+      database.close();
       if (cause instanceof RaftError) throw cause;
       throw new KvStorageError(`Cannot read ${this.path}: ${reasonOf(cause)}`, { cause });
     }
@@ -227,7 +209,7 @@ export class KvStore implements StateMachine<KvResult> {
     this.#expectOpen("snapshot");
     return this.#guard("snapshot", () => {
       this.#commit();
-      const reader = this.#connect("normal", SNAPSHOT_CACHE_BYTES);
+      const reader = this.#connect(SNAPSHOT_CACHE_BYTES);
       this.#readers.add(reader);
       const closed = (): void => void this.#readers.delete(reader);
       return snapshotChunks(reader, closed, (error) => this.#fail(error));
@@ -235,30 +217,45 @@ export class KvStore implements StateMachine<KvResult> {
   }
 
   /**
-   * Replaces the whole state by a snapshot: one transaction of a connection of its own, committed
-   * and synced only when the whole stream was found sound. Reads see the old state until then.
+   * Replaces the whole state by a snapshot. It is written to a file of its own, which takes the place
+   * of the store's once the whole stream was found sound and is on the disk. Reads see the old state
+   * until then; snapshots of it that are still being read end with an error.
    *
    * @param lastApplied the index the snapshot was taken at, which it must agree with.
    * @throws KvSnapshotError when the stream is damaged; the old state remains
-   * @throws KvStorageError when the database fails; the old state remains
+   * @throws KvStorageError when the database fails; the old state remains on the disk
    */
   async restore(chunks: SnapshotChunks, lastApplied: number): Promise<void> {
     this.#expectOpen("restore");
-    this.#guard("restore", () => this.#commit());
+    this.flush();
     this.#state = "restoring";
-    const writer = this.#connect("full", RESTORE_CACHE_BYTES);
     try {
-      await restoreSnapshot(writer, chunks, lastApplied);
+      await writeRestoration(this.path, chunks, lastApplied);
     } catch (cause) {
       if (this.#state === "restoring") this.#state = "open";
       if (cause instanceof RaftError) throw cause;
       throw new KvStorageError(`Cannot restore ${this.path}: ${reasonOf(cause)}`, { cause });
-    } finally {
-      writer.close();
     }
-    this.#expectUsable("restore");
+    if (this.#state !== "restoring") {
+      removeRestoration(this.path);
+      throw this.#unusable("restore");
+    }
+    this.#moveToRestored();
     this.#state = "open";
-    this.#guard("restore", () => this.#reload());
+  }
+
+  #moveToRestored(): void {
+    try {
+      for (const reader of this.#readers) reader.close();
+      this.#database.close();
+      installRestoration(this.path);
+      this.#attach();
+      this.#durableIndex = this.#meta.lastApplied;
+    } catch (cause) {
+      const error = cause instanceof RaftError ? cause : databaseError("restore", this.path, cause);
+      this.#fail(error);
+      throw error;
+    }
   }
 
   /** Commits, syncs and closes; snapshots being read end with an error. Idempotent. */
@@ -277,19 +274,8 @@ export class KvStore implements StateMachine<KvResult> {
     }
   }
 
-  #connect(
-    synchronous: "normal" | "full",
-    cacheBytes: number = this.#limits.cacheBytes,
-  ): Database {
-    return new Database(this.path, { cacheBytes, synchronous });
-  }
-
-  #reload(): void {
-    Object.assign(this.#meta, readMeta(this.#database));
-    this.#nodeState = readNodeState(this.#database);
-    this.#committedSequence = this.#meta.sequence;
-    this.#durableIndex = this.#meta.lastApplied;
-    this.#checkpoint();
+  #connect(cacheBytes: number = this.#limits.cacheBytes): Database {
+    return new Database(this.path, { cacheBytes, synchronous: "normal" });
   }
 
   #checkOrder(batch: ApplyBatch): void {
@@ -380,16 +366,4 @@ export class KvStore implements StateMachine<KvResult> {
     this.#database.rollback();
     this.#tellFailure(error);
   }
-}
-
-function readLimits(options: KvStoreOptions): typeof DEFAULTS {
-  const limits = { ...DEFAULTS };
-  for (const name of Object.keys(DEFAULTS) as (keyof typeof DEFAULTS)[]) {
-    const value = options[name] ?? DEFAULTS[name];
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new ConfigError(`Cannot open store as ${name} must be an integer >= 1: found ${value}`);
-    }
-    limits[name] = value;
-  }
-  return limits;
 }

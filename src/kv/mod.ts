@@ -10,5 +10,6 @@ export * from "./errors.ts";
 export * from "./kv_store.ts";
 export * from "./protobuf.ts";
 export * from "./request_codec.ts";
+export type { KvStoreOptions } from "./store_options.ts";
 export * from "./types.ts";
 export { type StoreReport, verifyStore } from "./verify.ts";

@@ -1,5 +1,5 @@
 /**
- * Taking and restoring snapshots of the store, each over a connection of its own.
+ * Taking snapshots of the store, each over a connection of its own.
  *
  * @module
  */
@@ -8,24 +8,9 @@ import type { SnapshotChunks } from "../node/state_machine.ts";
 import type { Database } from "./database.ts";
 import { freeValue, reasonOf } from "./database.ts";
 import { KvCorruptError, KvSnapshotError } from "./errors.ts";
-import {
-  metaRow,
-  nodeStateRow,
-  readMeta,
-  readNodeState,
-  WRITE_META,
-  WRITE_NODE_STATE,
-} from "./schema.ts";
-import {
-  decodeSnapshot,
-  encodeSnapshot,
-  SNAPSHOT_CHUNK_BYTES,
-  type SnapshotRecord,
-} from "./snapshot_codec.ts";
+import { readMeta, readNodeState } from "./schema.ts";
+import { encodeSnapshot, SNAPSHOT_CHUNK_BYTES, type SnapshotRecord } from "./snapshot_codec.ts";
 import { VersionTable } from "./version_table.ts";
-
-/** How many records are restored before other work gets its turn. */
-const RECORDS_A_TURN = 256;
 
 /**
  * Everything in the store as one read transaction of `reader` sees it; the value of a version is gone
@@ -94,49 +79,4 @@ export function snapshotChunks(
       if (chunk.length === SNAPSHOT_CHUNK_BYTES && spare.length === 0) spare.push(chunk);
     },
   };
-}
-
-/** Replaces what `writer` sees by a snapshot, in one transaction. @throws KvSnapshotError */
-export async function restoreSnapshot(
-  writer: Database,
-  chunks: SnapshotChunks,
-  lastApplied: number,
-): Promise<void> {
-  writer.begin("immediate");
-  try {
-    for (const table of ["history", "current", "node_state"]) {
-      writer.execute(`DELETE FROM ${table}`);
-    }
-    await insertRecords(writer, chunks, lastApplied);
-    writer.commit();
-  } catch (error) {
-    writer.rollback();
-    throw error;
-  }
-}
-
-async function insertRecords(
-  writer: Database,
-  chunks: SnapshotChunks,
-  lastApplied: number,
-): Promise<void> {
-  const versions = new VersionTable(writer);
-  const writeMeta = writer.prepare(WRITE_META);
-  const writeNodeState = writer.prepare(WRITE_NODE_STATE);
-  let count = 0;
-  for await (const record of decodeSnapshot(chunks)) {
-    if (record.kind === "version") versions.insert(record.row);
-    else if (record.kind === "node-state") {
-      writeNodeState.run(...nodeStateRow(record.key, record.value));
-    } else {
-      const { meta } = record;
-      if (meta.lastApplied !== lastApplied) {
-        throw new KvSnapshotError(
-          `Cannot restore: expected a snapshot as of index ${lastApplied}, found ${meta.lastApplied}`,
-        );
-      }
-      writeMeta.run(...metaRow(meta));
-    }
-    if (++count % RECORDS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
-  }
 }
