@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
-import { hasProgram, killPid, type Outcome, withSandbox } from "./support.ts";
+import { hasProgram, killPid, type Outcome, until, withSandbox } from "./support.ts";
 
 const skip = hasProgram("etcdctl") ? false : "etcdctl is not installed (Debian: etcd-client)";
 process.env.ETCDCTL_API = "3";
@@ -51,3 +51,21 @@ test(
       }
     }),
 );
+
+test("etcdctl moves the leader", { skip }, () =>
+  withSandbox(async (sandbox) => {
+    const dev = await sandbox.dev();
+    const all = `--endpoints=${dev.nodes.map(({ client }) => client).join(",")}`;
+    const target = dev.nodes.find(({ id }) => id !== dev.leader)!;
+    const moved = await sandbox.runProgram("etcdctl", [all, "move-leader", `${target.id}`]);
+    assert.equal(moved.code, 0, moved.stderr);
+    assert.match(
+      moved.stdout,
+      new RegExp(`Leadership transferred from ${dev.leader} to ${target.id}`),
+    );
+    await until("the leader that was named", async () => {
+      const args = [`--endpoints=${target.client}`, "endpoint", "status", "-w", "json"];
+      const [{ Status }] = JSON.parse((await sandbox.runProgram("etcdctl", args)).stdout);
+      return Status.leader === target.id;
+    });
+  }));
