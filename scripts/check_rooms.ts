@@ -29,7 +29,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   wire: { mayEnter: ["raft"], packages: ["protobufjs"], builtins: false },
   storage: { mayEnter: ["raft", "wire"], packages: [], builtins: true },
   tls: { mayEnter: ["raft"], packages: ["@grpc/grpc-js", "asn1js", "pkijs"], builtins: true },
-  grpc: { mayEnter: ["raft", "tls"], packages: [], builtins: true },
   transport: { mayEnter: ["raft", "wire", "tls"], packages: ["@grpc/grpc-js"], builtins: true },
   node: {
     mayEnter: ["raft", STORAGE_CONTRACT, TRANSPORT_CONTRACT],
@@ -43,7 +42,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   kv: { mayEnter: ["raft", NODE_CONTRACT], packages: ["protobufjs"], builtins: true },
   etcd: {
-    mayEnter: ["raft", "tls", "grpc", "node", "kv"],
+    mayEnter: ["raft", "tls", "node", "kv"],
     packages: ["@grpc/grpc-js", "protobufjs"],
     builtins: true,
   },

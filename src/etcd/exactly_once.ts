@@ -6,8 +6,8 @@
  */
 
 import type { SessionPosition } from "../node/mod.ts";
-import { GrpcStatus } from "../grpc/mod.ts";
 import { EtcdError } from "./errors.ts";
+import { GrpcStatus } from "./grpc_status.ts";
 import type { SessionWrite } from "./session.ts";
 import { EtcdStatus } from "./status_errors.ts";
 

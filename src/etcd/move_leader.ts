@@ -5,9 +5,8 @@
  * @module
  */
 
-import { GrpcStatus } from "../grpc/mod.ts";
 import type { MemberChangeResponse, MemberIdRequest } from "./cluster_messages.ts";
-
+import { GrpcStatus } from "./grpc_status.ts";
 import { type Answer, type EtcdHandlers, listMembers } from "./handlers.ts";
 import type { CheckedServerOptions } from "./server_options.ts";
 import { EtcdStatus } from "./status_errors.ts";

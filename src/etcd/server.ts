@@ -5,15 +5,17 @@
  * @module
  */
 
-import { GrpcServer, GrpcStatus, type OpenCall, unaryMethod } from "../grpc/mod.ts";
+import * as grpc from "@grpc/grpc-js";
 import {
-  ProtoReader,
-  ProtoWriter,
+  type ProtoReader,
+  type ProtoWriter,
   readDeleteRangeRequest,
   readPutRequest,
   readRangeRequest,
   readTxnRequest,
 } from "../kv/mod.ts";
+import { SourceServerCredentials } from "../tls/grpc_credentials.ts";
+import { limitConnections } from "../tls/mod.ts";
 import {
   readMemberAddRequest,
   readMemberIdRequest,
@@ -33,6 +35,12 @@ import {
 } from "./codec.ts";
 import { COUNTERS_PATH, writeCounters } from "./counters.ts";
 import { ListenError } from "./errors.ts";
+import {
+  registerMethods,
+  type ServedMethod,
+  unaryMethod,
+  unimplementedMethod,
+} from "./grpc_methods.ts";
 import { type Answer, EtcdHandlers } from "./handlers.ts";
 import { moveLeader } from "./move_leader.ts";
 import {
@@ -48,7 +56,9 @@ import { ETCD_SERVICES, methodPath } from "./services.ts";
 /** Serves the etcd v3 API of one member. */
 export class EtcdServer {
   readonly #options: CheckedServerOptions;
-  readonly #server: GrpcServer;
+  readonly #server: grpc.Server;
+  readonly #credentials: SourceServerCredentials | undefined;
+  #closing: Promise<void> | undefined;
 
   /**
    * Checks the options; `start` listens.
@@ -57,27 +67,31 @@ export class EtcdServer {
    */
   constructor(options: EtcdServerOptions) {
     this.#options = checkServerOptions(options);
-    const { tls, requestBytesMax, streamsPerConnectionMax, connectionsMax } = this.#options;
-    this.#server = new GrpcServer({
-      methods: allMethods(new EtcdHandlers(this.#options), this.#options),
-      messageBytesMax: requestBytesMax + FRAME_OVERHEAD_BYTES,
-      streamsMax: streamsPerConnectionMax,
-      connectionsMax,
-      tls: tls === "insecure" ? tls : { clientCertificates: "none", ...tls },
+    const { tls, requestBytesMax, streamsPerConnectionMax } = this.#options;
+    if (tls !== "insecure") {
+      const { certificates, clientCertificates = "none" } = tls;
+      this.#credentials = new SourceServerCredentials(certificates, clientCertificates);
+    }
+    this.#server = new grpc.Server({
+      "grpc.max_receive_message_length": requestBytesMax + FRAME_OVERHEAD_BYTES,
+      "grpc.max_send_message_length": -1,
+      "grpc.enable_channelz": 0,
+      "grpc.max_concurrent_streams": streamsPerConnectionMax,
     });
+    registerMethods(this.#server, allMethods(new EtcdHandlers(this.#options), this.#options));
   }
 
   /** Listens. Returns the address with the port that was bound. @throws ListenError */
-  async start(): Promise<string> {
+  start(): Promise<string> {
     const { listen } = this.#options;
-    const colon = listen.lastIndexOf(":");
-    const host = listen.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-    try {
-      const port = await this.#server.listen(host, Number(listen.slice(colon + 1)));
-      return `${listen.slice(0, colon)}:${port}`;
-    } catch (cause) {
-      throw new ListenError(listen, cause as Error);
-    }
+    const credentials = this.#credentials ?? grpc.ServerCredentials.createInsecure();
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(listen, credentials, (cause, port) => {
+        if (cause !== null) return reject(new ListenError(listen, cause));
+        limitConnections(this.#server, this.#options.connectionsMax);
+        resolve(listen.replace(/:\d+$/, `:${port}`));
+      });
+    });
   }
 
   /**
@@ -85,7 +99,17 @@ export class EtcdServer {
    * still open then are cut. Idempotent.
    */
   close(): Promise<void> {
-    return this.#server.close(this.#options.closeGraceMs);
+    this.#closing ??= new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        this.#credentials?.close();
+        this.#server.forceShutdown();
+        resolve();
+      };
+      const timer = setTimeout(finish, this.#options.closeGraceMs);
+      this.#server.tryShutdown(finish);
+    });
+    return this.#closing;
   }
 }
 
@@ -93,17 +117,18 @@ export class EtcdServer {
 function allMethods(
   handlers: EtcdHandlers,
   options: CheckedServerOptions,
-): Map<string, OpenCall> {
+): Map<string, ServedMethod> {
   const methods = servedMethods(handlers, options);
   for (const [service, names] of Object.entries(ETCD_SERVICES)) {
-    for (const name of Object.keys(names)) {
+    for (const [name, shape] of Object.entries(names)) {
       const path = methodPath(service, name);
-      if (!methods.has(path)) methods.set(path, unimplemented(path));
+      if (!methods.has(path)) methods.set(path, unimplementedMethod(path, shape));
     }
   }
   methods.set(
     COUNTERS_PATH,
-    unary(
+    unaryMethod(
+      COUNTERS_PATH,
       () => undefined,
       writeCounters,
       (_request, _deadline, answer) => handlers.counters(answer),
@@ -115,14 +140,14 @@ function allMethods(
 function servedMethods(
   handlers: EtcdHandlers,
   options: CheckedServerOptions,
-): Map<string, OpenCall> {
-  const served = new Map<string, OpenCall>();
+): Map<string, ServedMethod> {
+  const served = new Map<string, ServedMethod>();
   const add = <Request, Response>(
     path: string,
     decode: (reader: ProtoReader) => Request,
     encode: (writer: ProtoWriter, response: Response) => void,
     handle: (request: Request, deadline: number, answer: Answer<Response>) => void,
-  ) => served.set(path, unary(decode, encode, handle));
+  ) => served.set(path, unaryMethod(path, decode, encode, handle));
   add(
     "/etcdserverpb.KV/Range",
     readRangeRequest,
@@ -160,7 +185,8 @@ function servedMethods(
     writeMemberChangeResponse,
     (request, deadline, answer) => moveLeader(options, handlers, request, deadline, answer),
   );
-  served.set(methodPath("Maintenance", "Snapshot"), snapshotMethod(options));
+  const snapshotPath = methodPath("Maintenance", "Snapshot");
+  served.set(snapshotPath, snapshotMethod(snapshotPath, options));
   addSessionMethods(add, handlers, options);
   const { membership } = options;
   if (membership === undefined) return served;
@@ -188,26 +214,4 @@ function servedMethods(
     );
   }
   return served;
-}
-
-function unary<Request, Response>(
-  decode: (reader: ProtoReader) => Request,
-  encode: (writer: ProtoWriter, response: Response) => void,
-  handle: (request: Request, deadline: number, answer: Answer<Response>) => void,
-): OpenCall {
-  const writer = new ProtoWriter();
-  return unaryMethod((bytes, call) => {
-    handle(decode(new ProtoReader(bytes)), call.deadline, (error, response) => {
-      if (error !== null) return call.fail(error.code, error.details);
-      encode(writer, response as Response);
-      call.respond(writer.finish());
-    });
-  });
-}
-
-function unimplemented(path: string): OpenCall {
-  return (call) => {
-    call.end(GrpcStatus.UNIMPLEMENTED, `flaredb does not serve ${path} yet`);
-    return { message: () => {}, end: () => {} };
-  };
 }

@@ -4,11 +4,13 @@
  * @module
  */
 
+import type * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
-import { GrpcStatus, type OpenCall, type ServerCall } from "../grpc/mod.ts";
 import { LENGTH_DELIMITED, ProtoReader, ProtoWriter, VARINT } from "../kv/mod.ts";
 import { backupChunks } from "./backup.ts";
+import { type ServedMethod, streamingMethod } from "./grpc_methods.ts";
+import { GrpcStatus } from "./grpc_status.ts";
 import type { CheckedServerOptions } from "./server_options.ts";
 
 /** Encodes a `SnapshotResponse`; the header is left out, as its revision would say nothing here. */
@@ -30,18 +32,19 @@ export function decodeSnapshotBlob(bytes: Uint8Array): Uint8Array {
   return blob;
 }
 
-/** The method: takes one request, which says nothing, and streams the backup. */
-export function snapshotMethod(options: CheckedServerOptions): OpenCall {
-  return (call) => ({ message: () => {}, end: () => void serveSnapshot(call, options) });
+/** The method. */
+export function snapshotMethod(path: string, options: CheckedServerOptions): ServedMethod {
+  return streamingMethod(path, (call) => void serveSnapshot(call, options));
 }
 
 /** Serves one call. Never rejects. */
 async function serveSnapshot(
-  call: ServerCall,
+  call: grpc.ServerWritableStream<unknown, Buffer>,
   { store, clusterId }: CheckedServerOptions,
 ): Promise<void> {
   if (store.snapshot === undefined || store.lastApplied === undefined) {
-    return call.end(GrpcStatus.UNIMPLEMENTED, "this server's store makes no snapshots");
+    const details = "this server's store makes no snapshots";
+    return void call.emit("error", { code: GrpcStatus.UNIMPLEMENTED, details });
   }
   try {
     const description = { clusterId, index: store.lastApplied() };
@@ -53,13 +56,26 @@ async function serveSnapshot(
       sentBytes += chunk.length;
       // How much is left is known at the end only: the size of the database is about as much.
       const remaining = Math.max(1, inUseBytes - sentBytes);
-      call.send(encodeSnapshotResponse(chunk, remaining));
-      await call.untilSent();
+      await written(call, encodeSnapshotResponse(chunk, remaining));
       await setImmediate();
     }
     call.end();
   } catch (error) {
     const details = `the snapshot failed: ${error instanceof Error ? error.message : error}`;
-    call.end(GrpcStatus.INTERNAL, details);
+    if (!call.cancelled) call.emit("error", { code: GrpcStatus.INTERNAL, details });
   }
+}
+
+/** Resolves when the connection has taken it, or the call has ended. */
+function written(call: grpc.ServerWritableStream<unknown, Buffer>, bytes: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("cancelled", done);
+      call.off("close", done);
+      resolve();
+    };
+    call.once("cancelled", done);
+    call.once("close", done);
+    call.write(bytes, done);
+  });
 }

@@ -11,7 +11,6 @@ export {
   certificateSource,
   checkCertificates,
   type ClientCertificates,
-  serverContext,
 } from "./certificates.ts";
 export {
   CERTIFICATE_FILE_BYTES_MAX,
