@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { createEntry, type RaftLogEntry } from "../../src/raft/mod.ts";
-import { StorageError } from "../../src/storage/mod.ts";
+import { type RaftStorage, StorageError } from "../../src/storage/mod.ts";
 import { INDEX_MAX, SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
 import { withDirectory } from "./temporary_directory.ts";
 
@@ -93,6 +93,35 @@ test("damage that is met while reading is a typed error, and final for its regio
     await assert.rejects(region.append({ entries: entriesOf(10, 10, 1) }), expected);
     await other.append({ entries: entriesOf(1, 1, 1) });
     await storage.close();
+  }));
+
+test("the tail of the log is read without the disk, and what lies before it from the disk", () =>
+  withDirectory(async (directory) => {
+    const options = { directory, identity, cacheBytesMax: 10_000 };
+    const entries = entriesOf(1, 100, 1000);
+    const first = await SqliteNodeStorage.open(options);
+    await (await first.createRegion({ regionId: 1, peerId: 1 })).append({ entries });
+    const readTail = (region: RaftStorage): void => {
+      assert.deepEqual(region.entries(95, 101, Infinity), entries.slice(94));
+      for (let index = 95; index <= 100; index++) assert.equal(region.term(index), 1);
+    };
+    await first.close();
+    // The cache is filled by what is appended as well as when the storage is opened.
+    for (const opened of [true, false]) {
+      const storage = await SqliteNodeStorage.open(options);
+      const region = storage.region(1) as RaftStorage;
+      if (!opened) {
+        await region.append({ entries: entriesOf(101, 101, 10) });
+      }
+      const database = new DatabaseSync(join(directory, "raft.db"));
+      database.exec("CREATE TABLE kept AS SELECT * FROM raft_log; DELETE FROM raft_log");
+      readTail(region);
+      assert.throws(() => region.entries(1, 101, Infinity), { code: "STORAGE_CORRUPT" });
+      assert.throws(() => region.term(50), { code: "STORAGE_CORRUPT" });
+      database.exec("INSERT INTO raft_log SELECT * FROM kept; DROP TABLE kept");
+      database.close();
+      await storage.close();
+    }
   }));
 
 test("an index beyond what a key can hold is refused", () =>
