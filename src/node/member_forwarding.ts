@@ -5,8 +5,7 @@
  * @module
  */
 
-import { AskError } from "../transport/errors.ts";
-import type { Transport } from "../transport/contract.ts";
+import { AskError, type Transport } from "../transport/contract.ts";
 import type { Clock } from "./clock.ts";
 import {
   MembershipError,

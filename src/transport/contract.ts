@@ -11,6 +11,7 @@ import type { RegionMessage } from "../wire/mod.ts";
 import type { TransportCounters } from "./counters.ts";
 
 export type { RegionMessage } from "../wire/mod.ts";
+export { AskError } from "./errors.ts";
 
 /**
  * What a node does with what arrives. Calls are synchronous and must not throw; one that does is

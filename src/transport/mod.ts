@@ -17,7 +17,8 @@ export type {
   TransportHandler,
 } from "./contract.ts";
 export type { TransportCounters } from "./counters.ts";
-export { AskError, TransportError, type TransportErrorCode } from "./errors.ts";
+export { AskError } from "./contract.ts";
+export { TransportError, type TransportErrorCode } from "./errors.ts";
 export {
   type Envelope,
   MemoryNetwork,
