@@ -9,15 +9,19 @@ import {
   type AppliedMemberChange,
   type MemberChange,
   MemberChangeRequest,
+  type MemberRecord,
   type PeerEffects,
+  type RejectedMemberChange,
 } from "../node/mod.ts";
 import type { PeerId } from "../raft/mod.ts";
 import type { Coverage } from "./coverage.ts";
 import { violated } from "./errors.ts";
 import type { RegionTruth } from "./region_truth.ts";
+import { RequestTruth } from "./request_truth.ts";
 
 /** A request of the operator. */
 export class OperatorRequest extends MemberChangeRequest {
+  readonly #number: number;
   readonly #truth: RegionTruth;
   #isAnswered = false;
 
@@ -29,24 +33,32 @@ export class OperatorRequest extends MemberChangeRequest {
   ) {
     const { voters, learners } = truth.configuration;
     const ids = [...voters, ...learners].filter((peerId) => nodeOf(peerId) !== 0);
-    const members = ids.map((peerId) => ({ peerId, nodeId: nodeOf(peerId) }));
+    const number = truth.requests.add();
+    const address = RequestTruth.addressOf(number);
+    const members: MemberRecord[] = ids.map((peerId) => ({
+      peerId,
+      nodeId: nodeOf(peerId),
+      address,
+    }));
     if (change.kind === "add-learner") members.push(change.member);
     super(change, members, deadline);
+    this.#number = number;
     this.#truth = truth;
   }
 
-  /** It was carried out, and is in the log at `index`. */
+  /** It was carried out. */
   carriedOut({ index }: AppliedMemberChange): void {
-    this.answered();
-    if (this.#truth.changesConfiguration(index)) return;
-    violated(
-      "exactly-once",
-      `a request to change members is answered with index ${index}, which changes none`,
-    );
+    this.#answerOnce();
+    this.#truth.requests.answered(this.#number, index);
   }
 
-  /** It was answered, in one way or another. */
-  answered(): void {
+  /** It was not, as far as is known. */
+  refused({ error }: RejectedMemberChange): void {
+    this.#answerOnce();
+    if (!error.mayHaveTakenEffect) this.#truth.requests.answered(this.#number, 0);
+  }
+
+  #answerOnce(): void {
     if (this.#isAnswered) violated("exactly-once", "a request to change members has two answers");
     this.#isAnswered = true;
   }
@@ -59,9 +71,9 @@ export function settleOperatorRequests(effects: PeerEffects, coverage: Coverage)
     coverage.add("requests to change members carried out");
     changed.request.carriedOut(changed);
   }
-  for (const { request } of effects.changesRejected) {
-    if (!(request instanceof OperatorRequest)) continue;
+  for (const rejected of effects.changesRejected) {
+    if (!(rejected.request instanceof OperatorRequest)) continue;
     coverage.add("requests to change members refused");
-    request.answered();
+    rejected.request.refused(rejected);
   }
 }

@@ -11,6 +11,7 @@ import type { ApplyBatch, SessionOperation } from "../node/mod.ts";
 import { violated } from "./errors.ts";
 import { markCommand, markOf } from "./replicated_state.ts";
 import { everyQuorumOverlaps, sameConfState } from "./quorums.ts";
+import { RequestTruth } from "./request_truth.ts";
 import type { SessionFate, SessionTruth } from "./session_truth.ts";
 import { hashBytes, hashText, mix } from "./trace.ts";
 
@@ -41,6 +42,8 @@ export interface Attempt {
 export class RegionTruth {
   /** Leaders by term. */
   readonly leaders = new Map<number, PeerId>();
+  /** What became of requests to change the members. */
+  readonly requests: RequestTruth = new RequestTruth();
   readonly #known: KnownEntry[][] = [];
   readonly #committed: (KnownEntry | undefined)[] = [];
   /** The highest index that a leader of each term committed. */
@@ -78,12 +81,6 @@ export class RegionTruth {
   /** The index whose application made it. */
   get configurationIndex(): number {
     return this.#lastConfiguration;
-  }
-
-  /** Whether the entry committed at `index` changes the configuration. */
-  changesConfiguration(index: number): boolean {
-    const entry = this.#committed[index]?.entry;
-    return entry !== undefined && entry.type !== "normal";
   }
 
   /** Whether an id belonged to a member that was removed. */
@@ -304,6 +301,8 @@ export class RegionTruth {
       }
       this.#checkIds(this.configuration, confState, index);
       this.#lastConfiguration = index;
+      const made = this.#committed[index];
+      if (made !== undefined) this.requests.configured(made.entry);
     }
     this.#configurations.set(index, confState);
     return true;

@@ -41,8 +41,8 @@ export const SESSION_MUTANTS: readonly Rule[] = [
     ],
     [
       "forgets at a restart which session was used least recently",
-      "sessions.sort((a, b) => a.usedIndex - b.usedIndex);",
-      "sessions.sort((a, b) => a.index - b.index);",
+      "a.usedIndex - b.usedIndex || a.index - b.index",
+      "a.index - b.index",
     ],
     [
       "does not store that a session was used",
