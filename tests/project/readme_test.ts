@@ -34,7 +34,7 @@ test("every task and file that the README names exists", () => {
   for (const [, task] of readme.matchAll(/deno(?:@[\d.]+)? task ([a-z:]+)/g)) {
     assert.ok(task in tasks, task);
   }
-  for (const [, path] of readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)) {
+  for (const [, path] of readme.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
     assert.ok(existsSync(join(PROJECT_ROOT, path)), path);
   }
 });
