@@ -16,6 +16,8 @@ A sweep:
   --jobs COUNT        worker processes (default: one a core)
   --stop-after COUNT  end after so many failing seeds (default 10)
   --json FILE         write the summary as JSON, too
+  --merge FILE,…      print the sum of such summaries as Markdown, and run nothing
+  SIGINT and SIGTERM end a sweep early, with its summary.
 
 One run:
   --seed SEED         run this seed only
@@ -39,6 +41,7 @@ export interface SimArguments {
   readonly jobs: number | undefined;
   readonly stopAfter: number;
   readonly json: string | undefined;
+  readonly merge: readonly string[] | undefined;
   readonly verbose: boolean;
   readonly shrink: boolean;
   readonly history: string | undefined;
@@ -58,6 +61,7 @@ export function parseSimArguments(args: readonly string[]): SimArguments {
       jobs: { type: "string" },
       "stop-after": { type: "string", default: "10" },
       json: { type: "string" },
+      merge: { type: "string" },
       verbose: { type: "boolean", default: false },
       shrink: { type: "boolean", default: false },
       history: { type: "string" },
@@ -103,6 +107,7 @@ export function parseSimArguments(args: readonly string[]): SimArguments {
     jobs: number("jobs"),
     stopAfter: number("stop-after")!,
     json: values.json,
+    merge: values.merge?.split(","),
     verbose: values.verbose,
     shrink: values.shrink,
     history: values.history,

@@ -4,18 +4,20 @@
  * @module
  */
 
-import { writeFileSync } from "node:fs";
-import { RARE_EVENTS } from "../../src/sim/mod.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { RARE_EVENTS, type RareEvent } from "../../src/sim/mod.ts";
 import { HELP, parseSimArguments, runOfSeed, type SimArguments } from "./arguments.ts";
 import { oneRun } from "./one_run.ts";
 import {
   failureLines,
   fullReport,
+  markdownReport,
   missedEvents,
   progressLine,
   SEEDS_FOR_RARE_EVENTS,
 } from "./report.ts";
-import type { Summary } from "./seeds.ts";
+import { addSummary, emptySummary, type Summary } from "./seeds.ts";
 import { sweep } from "./sweep.ts";
 
 const PROGRESS_INTERVAL_SECONDS = 5;
@@ -33,6 +35,10 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
+  if (parsed.merge !== undefined) {
+    console.log(mergedTable(parsed.merge.map((path) => readSummary(path))));
+    return 0;
+  }
   if (parsed.seed !== undefined) {
     return oneRun(runOfSeed(parsed.seed, parsed.options), parsed, (line) => console.log(line));
   }
@@ -43,7 +49,10 @@ async function runSweep(args: SimArguments): Promise<number> {
   let shown = 0;
   let seconds = 0;
   let failuresShown = 0;
-  const summary = await sweep(args, (sum, elapsed) => {
+  const ending = new AbortController();
+  const end = (): void => ending.abort();
+  process.once("SIGINT", end).once("SIGTERM", end);
+  const report = (sum: Summary, elapsed: number): void => {
     seconds = elapsed;
     for (; failuresShown < sum.failed.length; failuresShown++) {
       console.log(failureLines(sum.failed[failuresShown]));
@@ -51,7 +60,9 @@ async function runSweep(args: SimArguments): Promise<number> {
     if (elapsed < shown + PROGRESS_INTERVAL_SECONDS) return;
     shown = elapsed;
     console.log(progressLine(sum, elapsed));
-  });
+  };
+  const summary = await sweep(args, report, ending.signal);
+  process.off("SIGINT", end).off("SIGTERM", end);
   console.log(fullReport(summary));
   console.log(`\n${progressLine(summary, seconds)}, ${seconds.toFixed(0)} s`);
   if (args.json !== undefined) writeSummary(args.json, summary, seconds);
@@ -61,6 +72,21 @@ async function runSweep(args: SimArguments): Promise<number> {
     console.log(`never reached: ${missed.join("; ")}`);
   }
   return summary.failed.length > 0 || (mustReachAll && missed.length > 0) ? 1 : 0;
+}
+
+/** Reads what `writeSummary` wrote. */
+function readSummary(path: string): Summary {
+  const { coverage, ...summary } = JSON.parse(readFileSync(path, "utf8")) as
+    & Omit<Summary, "coverage">
+    & { coverage: Record<RareEvent, number> };
+  return { ...summary, coverage: RARE_EVENTS.map((event) => coverage[event] ?? 0) };
+}
+
+/** The sum of several sweeps as Markdown. */
+function mergedTable(parts: readonly Summary[]): string {
+  const sum = emptySummary();
+  for (const part of parts) addSummary(sum, part);
+  return markdownReport(sum);
 }
 
 function writeSummary(path: string, summary: Summary, seconds: number): void {

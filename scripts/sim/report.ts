@@ -43,6 +43,27 @@ export function fullReport(summary: Summary): string {
   return lines.join("\n");
 }
 
+/** The same as Markdown, for the documentation. */
+export function markdownReport(summary: Summary): string {
+  const { seeds, events, undecided, failed } = summary;
+  const lines = [
+    `${seeds} seeds, ${events} events, ${failed.length} violations, ${undecided} checks of ` +
+    "linearizability given up.",
+    "",
+    "| rare event | times | a seed |",
+    "| --- | ---: | ---: |",
+  ];
+  RARE_EVENTS.forEach((event, position) => {
+    const count = summary.coverage[position];
+    lines.push(`| ${event} | ${count} | ${(count / Math.max(1, seeds)).toFixed(3)} |`);
+  });
+  lines.push("", "| fault | times |", "| --- | ---: |");
+  for (const [kind, count] of Object.entries(summary.faults).sort()) {
+    lines.push(`| ${kind} | ${count} |`);
+  }
+  return lines.join("\n");
+}
+
 /** A failing seed, and the command that repeats it. */
 export function failureLines({ message, command }: FailedSeed): string {
   return `FAILED ${message}\n  ${command} --verbose`;

@@ -19,14 +19,18 @@ const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url));
 /** Told now and then how far a sweep is. */
 export type Progress = (summary: Summary, seconds: number) => void;
 
-/** Runs a sweep to its end, or until enough seeds have failed. */
-export async function sweep(args: SimArguments, progress: Progress): Promise<Summary> {
+/** Runs a sweep to its end, or until enough seeds have failed, or `signal` is aborted. */
+export async function sweep(
+  args: SimArguments,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Summary> {
   const sum = emptySummary();
   const started = performance.now();
   const end = args.from + args.seeds;
   let next = args.from;
   const nextRange = (): { from: number; to: number } | undefined => {
-    if (next >= end || sum.failed.length >= args.stopAfter) return undefined;
+    if (next >= end || sum.failed.length >= args.stopAfter || signal.aborted) return undefined;
     const from = next;
     next = Math.min(end, from + SEEDS_PER_RANGE);
     return { from, to: next };

@@ -12,6 +12,9 @@ import { runSeeds } from "./seeds.ts";
 // Errors are results here; their stacks would cost a tenth of the time.
 Error.stackTraceLimit = 0;
 
+// A sweep that is interrupted waits for what is under way: its workers end with their input.
+process.on("SIGINT", () => {});
+
 for await (const line of createInterface({ input: process.stdin })) {
   const { from, to, options } = JSON.parse(line);
   process.stdout.write(`${JSON.stringify(runSeeds(from, to, options))}\n`);
