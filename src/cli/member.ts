@@ -42,6 +42,9 @@ export const memberCommand: Command = {
     "half of the voters must be running.",
   options: {
     learner: { help: "add: a learner until it is promoted" },
+    serializable: {
+      help: "list: what one member has, which may be old, and needs no majority that runs",
+    },
     ...CALL_OPTIONS,
     json: { help: "write one line of JSON" },
   },
@@ -59,6 +62,9 @@ async function runMember(invocation: Invocation, terminal: Terminal): Promise<nu
   const action = actionOf(name, values);
   if (invocation.has("learner") && action !== "add") {
     throw new UsageError("--learner is for add only");
+  }
+  if (invocation.has("serializable") && action !== "list") {
+    throw new UsageError("--serializable is for list only");
   }
   const id = (): bigint => parseMemberId(values[0]);
   const address = (text: string): string => formatAddress(peerAddress(text));
@@ -107,7 +113,8 @@ function peerAddress(text: string) {
 
 async function list(invocation: Invocation, terminal: Terminal): Promise<number> {
   await withClient(invocation, terminal, async (client) => {
-    const { members } = await client.memberList();
+    const linearizable = !invocation.has("serializable");
+    const { members } = await client.memberList({ linearizable });
     const { leader } = await client.status();
     terminal.out(invocation.has("json") ? asJson(members, leader) : asTable(members, leader));
   });

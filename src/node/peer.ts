@@ -43,7 +43,7 @@ import {
   type PeerEvent,
   turnIntoFailure,
 } from "./events.ts";
-import { type Guarded, LostVoterGuard } from "./lost_voter.ts";
+import { LostVoterGuard } from "./lost_voter.ts";
 import { LeaderReport } from "./leader_report.ts";
 import { checkLimits } from "./limits.ts";
 import { MemberBook, type MemberRecord } from "./member_book.ts";
@@ -347,20 +347,18 @@ export class Peer {
 
   /** Why a snapshot that another member offers to stream must not come; undefined when it may. */
   refusalOf(message: Message): RaftError | undefined {
-    return this.#guard(message).refusal;
+    return this.#lostVoter?.watches === true ? this.#lostVoter.admit(message).refusal : undefined;
   }
 
-  #guard(message: Message): Guarded {
-    return this.#lostVoter?.watches === true
-      ? this.#lostVoter.admit(message)
-      : { message, refusal: undefined };
-  }
-
-  #receive(received: Message, effects: PeerEffects): void {
+  #receive(message: Message, effects: PeerEffects): void {
     this.#counters.messagesReceived++;
-    const { message, refusal } = this.#guard(received);
-    if (refusal !== undefined) this.#refused(refusal, effects);
-    if (message === undefined) return;
+    if (this.#lostVoter?.watches !== true) return this.#admit(message, effects);
+    const guarded = this.#lostVoter.admit(message);
+    if (guarded.refusal !== undefined) this.#refused(guarded.refusal, effects);
+    if (guarded.message !== undefined) this.#admit(guarded.message, effects);
+  }
+
+  #admit(message: Message, effects: PeerEffects): void {
     if (!this.#admission.concerns(message)) return this.#step(message, effects);
     const status = this.#core.basicStatus();
     const admitted = this.#admission.admit(message, status, this.lastApplied);

@@ -31,6 +31,7 @@ test("a wrong command line ends with exit code 2 and says what is wrong", async 
     [["remove", "-1"], /'-1'|ID must be|unknown option/i],
     [["remove", "4", "5"], /remove takes ID: found 4 5/],
     [["remove", "4", "--learner"], /--learner is for add only/],
+    [["add", "h:1", "--serializable"], /--serializable is for list only/],
     [["replace", "4"], /replace takes ID HOST:PORT: found 4/],
     [["replace", "h:1", "4"], /must be HOST:PORT/],
     [["update", "4"], /update takes ID HOST:PORT/],
@@ -124,6 +125,7 @@ test("the members are listed as a table and as JSON", () =>
         "2   node-2       voter    http://h2:2380  http://h2:2379\n" +
         "3   not started  learner  http://h3:2380  -\n",
     );
+    assert.equal((await member("list", "--serializable")).out, out);
     const json = JSON.parse((await member("list", "--json")).out);
     assert.deepEqual([json.leader, json.members.length], ["1", 3]);
     assert.deepEqual(json.members[2], {
