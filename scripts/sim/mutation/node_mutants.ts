@@ -170,11 +170,6 @@ export const NODE_MUTANTS: readonly Rule[] = [
       'reject = reader.bool("Message.reject");',
       'reject = reader.bool("Message.reject") && index < 5;',
     ],
-    [
-      "loses the contexts of heartbeats",
-      'context = reader.view("Message.context");',
-      'context = reader.view("Message.context").subarray(0, 0);',
-    ],
   ]),
   ...rulesOf("wire/entry.ts", [
     [
