@@ -1,6 +1,6 @@
 /** A node's data folder: one process at a time, one node, one cluster. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { freePorts } from "../../src/cli/addresses.ts";
@@ -117,4 +117,36 @@ test("an address that is taken is named", () =>
     assert.equal(second.code, 1, second.stderr);
     assert.match(second.stderr, /cannot start: .*127\.0\.0\.1:\d+/);
     await stopCleanly(first);
+  }));
+
+test("a damaged value is not served: the node stops, says why, and does not start", () =>
+  withSandbox(async (sandbox) => {
+    const node = await oneNode(sandbox);
+    const first = sandbox.flaredb(node.arguments());
+    await untilItServes(sandbox, node, first);
+    // Of a length that takes pages of its own, which nothing but a read of it looks at.
+    const value = "x".repeat(10_000);
+    const put = await sandbox.run(["put", "b", value, "--endpoints", node.client]);
+    assert.equal(put.code, 0, put.stderr);
+    await stopCleanly(first);
+    const second = sandbox.flaredb(node.arguments());
+    await untilItServes(sandbox, node, second);
+    const path = join(node.data, "kv.db");
+    const content = readFileSync(path);
+    const file = openSync(path, "r+");
+    let damaged = 0;
+    for (let page = 0; page < content.length; page += 4096) {
+      const at = content.subarray(page, page + 4096).indexOf("x".repeat(1000));
+      if (at >= 0) damaged += writeSync(file, new Uint8Array([65]), 0, 1, page + at);
+    }
+    closeSync(file);
+    assert.ok(damaged > 0);
+    const get = await sandbox.run(["get", "b", "--endpoints", node.client]);
+    assert.equal(get.code, 1, get.stdout.slice(0, 100));
+    assert.equal(get.stdout, "");
+    assert.equal(await second.exitCode(), 1, second.transcript());
+    assert.match(second.transcript(), /has stopped: .*kv\.db, .* fails its checksum/);
+    const third = await sandbox.run(node.arguments());
+    assert.equal(third.code, 1, third.stderr);
+    assert.match(third.stderr, /kv\.db, row \d+ of history fails its checksum/);
   }));
