@@ -17,7 +17,7 @@ import { closeParts, releaseParts } from "./closing.ts";
 import { ELECTION_TICK_DEFAULT } from "./core.ts";
 import { StoppedError, UnknownRegionError } from "./errors.ts";
 import type { MemberChange } from "./member_changes.ts";
-import { hostRegion } from "./opening.ts";
+import { openRegions, startTicking } from "./opening.ts";
 import type {
   Member,
   MemberChangeResult,
@@ -84,8 +84,8 @@ export class Node implements AsyncDisposable {
     }
     const node = new Node(options, checked);
     try {
-      await node.#openRegions();
-      await node.#start();
+      await openRegions(node.#parts);
+      node.#stopTicks = await startTicking(node.#parts);
     } catch (error) {
       await node.#end(undefined);
       throw error;
@@ -343,34 +343,6 @@ export class Node implements AsyncDisposable {
       (proposal) => region.propose(proposal),
       (proposal, reason) => region.push({ type: "cancel", request: proposal, reason }),
     ) as Promise<ProposalResult<Result>>;
-  }
-
-  async #openRegions(): Promise<void> {
-    const parts = this.#parts;
-    const wake = (): void => parts.turns.wake();
-    for (const checked of parts.checked.regions) {
-      parts.members.tell(checked.regionId, checked.members);
-      const region = await hostRegion(checked, { ...parts, wake });
-      parts.regions.set(checked.regionId, region);
-      parts.members.refresh(region);
-    }
-    await parts.spool.clean();
-  }
-
-  async #start(): Promise<void> {
-    const { options, checked, router, regions, departures, members, watch, turns, sessions } =
-      this.#parts;
-    await options.transport.start(router);
-    this.#stopTicks = checked.clock.every(checked.tickMs, () => {
-      for (const region of regions.values()) {
-        region.tick(departures.lowestIndex(region.regionId));
-        watch.tick(region);
-      }
-      departures.tick();
-      members.tick();
-      sessions.tick();
-    });
-    turns.wake();
   }
 
   #changeMembers(change: MemberChange, options: RequestOptions): Promise<MemberChangeResult> {
