@@ -69,7 +69,6 @@ export function serverOptions(options: CheckedOptions): grpc.ServerOptions {
     "grpc.max_receive_message_length": receiveBytesMax(options),
     "grpc.max_send_message_length": ANSWER_BYTES_MAX,
     "grpc.max_concurrent_streams": 16,
-    "grpc.enable_channelz": 0,
     "grpc.keepalive_time_ms": options.keepaliveMs,
     "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
   };
