@@ -53,7 +53,7 @@ export class Nemesis {
       const gapMs = this.#chance.between(GAP_MS_MIN, GAP_MS_MAX);
       const leftMs = end - performance.now();
       if (leftMs < gapMs && !isDue()) {
-        await pause(leftMs, over.signal);
+        await pause(Math.max(0, leftMs), over.signal);
         break;
       }
       await pause(gapMs, over.signal);
