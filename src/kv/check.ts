@@ -15,6 +15,7 @@ import { RaftError } from "../raft/mod.ts";
 import {
   Database,
   databaseError,
+  freeValue,
   isDamage,
   reasonOf,
   type RowStatement,
@@ -147,6 +148,7 @@ function checkHistory(
     last = sequence;
     revision = ownRevision;
     rows++;
+    freeValue(value);
   }
   if (meta !== undefined && (last !== meta.sequence || revision > meta.revision)) {
     report(

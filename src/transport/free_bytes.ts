@@ -9,8 +9,8 @@
 /** Below this many bytes it is not worth the trouble. */
 const FREED_BYTES_MIN = 4 * 1024;
 
-/** Most bytes that a buffer may have beside them, such as the header of a gRPC message. */
-const BESIDE_BYTES_MAX = 16;
+/** Most bytes that a buffer may have beside them: what a frame and gRPC put around a chunk. */
+const BESIDE_BYTES_MAX = 128;
 
 /**
  * Frees the memory of bytes that nobody looks at any more, and leaves them empty. Does nothing where
