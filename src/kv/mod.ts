@@ -12,4 +12,5 @@ export * from "./protobuf.ts";
 export * from "./request_codec.ts";
 export type { KvStoreOptions } from "./store_options.ts";
 export * from "./types.ts";
-export { type ReportDamage, type StoreReport, verifyStore } from "./verify.ts";
+export type { ReportDamage } from "./check.ts";
+export { type StoreReport, verifyStore } from "./verify.ts";
