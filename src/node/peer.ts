@@ -28,11 +28,11 @@ import {
   type SnapshotMetadata,
 } from "../raft/mod.ts";
 import { Activity } from "./activity.ts";
-import { Admission } from "./admission.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue } from "./apply_queue.ts";
 import { Callers } from "./callers.ts";
 import { createCore, ELECTION_TICK_DEFAULT } from "./core.ts";
+import { CoreInput } from "./core_input.ts";
 import { CoreOutput } from "./core_output.ts";
 import { DiskWatch, mostAdvancedVoter } from "./disk_watch.ts";
 import { InternalError } from "./errors.ts";
@@ -43,7 +43,6 @@ import {
   type PeerEvent,
   turnIntoFailure,
 } from "./events.ts";
-import { LostVoterGuard } from "./lost_voter.ts";
 import { LeaderReport } from "./leader_report.ts";
 import { checkLimits } from "./limits.ts";
 import { MemberBook, type MemberRecord } from "./member_book.ts";
@@ -82,8 +81,7 @@ export class Peer {
   readonly #applies: ApplyQueue;
   readonly #output: CoreOutput;
   readonly #callers: Callers;
-  readonly #admission: Admission;
-  readonly #lostVoter: LostVoterGuard | undefined;
+  readonly #input: CoreInput;
   readonly #activity: Activity;
   readonly #book: MemberBook | undefined;
   readonly #changes: MemberChanges | undefined;
@@ -108,10 +106,6 @@ export class Peer {
     const electionTick = options.electionTick ?? ELECTION_TICK_DEFAULT;
     this.#disk = new DiskWatch(electionTick, this.#logger, this.#name);
     this.#activity = new Activity(electionTick);
-    this.#admission = new Admission(options.id, options.installsSnapshots ?? false);
-    this.#lostVoter = options.beginsAsLearner === true
-      ? new LostVoterGuard(options.id, options.storage)
-      : undefined;
     this.#nodeOf = options.nodeOf ?? (() => 0);
     const limits = checkLimits(options.limits);
     const counters = this.#counters;
@@ -149,6 +143,7 @@ export class Peer {
       { book: this.#book, sessions: this.#sessions },
     );
     this.#core = createCore(options, storage, limits);
+    this.#input = new CoreInput(options, this.#core, () => this.lastApplied, counters);
     this.#output = new CoreOutput({
       id: options.id,
       core: this.#core,
@@ -159,7 +154,7 @@ export class Peer {
       counters,
       streamsSnapshots: this.#streamsSnapshots,
       isSilent: () => this.#isSilent(),
-      step: (message, effects) => this.#step(message, effects),
+      step: (message, effects) => this.#input.step(message, effects),
     });
     this.#callers = new Callers({
       core: this.#core,
@@ -291,13 +286,12 @@ export class Peer {
       case "tick":
         return this.#tick(now, effects);
       case "messages":
-        for (const message of event.messages) this.#receive(message, effects);
+        for (const message of event.messages) this.#input.receive(message, effects);
         return;
       case "appended":
         return this.#appended(event.id, event.nodeState, effects);
       case "snapshot-received":
-        this.#counters.messagesReceived++;
-        return this.#step(event.message, effects);
+        return this.#input.receiveSnapshot(event.message, effects);
       case "applied":
         return this.#applied(event.results, effects);
       case "configuration-saved":
@@ -322,7 +316,7 @@ export class Peer {
       this.#core.proposeConfChange(change);
     } catch (error) {
       if (!(error instanceof ProposalDroppedError || error instanceof ConfChangeError)) throw error;
-      this.#refused(error, effects);
+      this.#input.refuse(error, effects);
     }
   }
 
@@ -347,33 +341,7 @@ export class Peer {
 
   /** Why a snapshot that another member offers to stream must not come; undefined when it may. */
   refusalOf(message: Message): RaftError | undefined {
-    return this.#lostVoter?.watches === true ? this.#lostVoter.admit(message).refusal : undefined;
-  }
-
-  #receive(message: Message, effects: PeerEffects): void {
-    this.#counters.messagesReceived++;
-    if (this.#lostVoter?.watches !== true) return this.#admit(message, effects);
-    const guarded = this.#lostVoter.admit(message);
-    if (guarded.refusal !== undefined) this.#refused(guarded.refusal, effects);
-    if (guarded.message !== undefined) this.#admit(guarded.message, effects);
-  }
-
-  #admit(message: Message, effects: PeerEffects): void {
-    if (!this.#admission.concerns(message)) return this.#step(message, effects);
-    const status = this.#core.basicStatus();
-    const admitted = this.#admission.admit(message, status, this.lastApplied);
-    if (admitted.refusal !== undefined) this.#refused(admitted.refusal, effects);
-    if (admitted.message !== undefined) this.#step(admitted.message, effects);
-  }
-
-  #refused(error: RaftError, effects: PeerEffects): void {
-    this.#counters.messagesRefused++;
-    effects.refused.push(error);
-  }
-
-  #step(message: Message, effects: PeerEffects): void {
-    const error = this.#core.step(message);
-    if (error !== undefined) this.#refused(error, effects);
+    return this.#input.refusalOf(message);
   }
 
   #isSilent(): boolean {
