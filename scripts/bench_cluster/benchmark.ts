@@ -72,6 +72,8 @@ export interface SystemResult {
 }
 
 const PAGE_KEYS = 500;
+/** How many clients load a cluster before the first measurement. */
+const WARMUP_CLIENTS = 64;
 
 /** Measures one system. @throws Error by rejection when an answer was wrong or a member ended. */
 export async function benchmark(
@@ -84,15 +86,13 @@ export async function benchmark(
   try {
     for (const endpoint of cluster.endpoints) control.push(await Http2Connection.connect(endpoint));
     const measurements: Measurement[] = [];
-    const everything: ClientWork[] = [];
+    const run = new Run(system, cluster, control, options);
+    const everything = worksOf("bench/warm", WARMUP_CLIENTS, options);
+    for (const operation of ["put", "get"] as const) await run.warmUp(operation, everything);
     for (const clients of options.clients) {
-      const works = Array.from(
-        { length: clients },
-        (_, client) => new ClientWork(`bench/${clients}`, client, clients, options.valueBytes),
-      );
+      const works = worksOf(`bench/${clients}`, clients, options);
       everything.push(...works);
       for (const operation of ["put", "get"] as const) {
-        const run = new Run(system, cluster, control, options);
         measurements.push(await run.measure(operation, works));
         report(measurements[measurements.length - 1]);
       }
@@ -107,6 +107,13 @@ export async function benchmark(
     for (const connection of control) connection.close();
     await cluster.stop();
   }
+}
+
+function worksOf(prefix: string, clients: number, { valueBytes }: BenchmarkOptions): ClientWork[] {
+  return Array.from(
+    { length: clients },
+    (_, client) => new ClientWork(prefix, client, clients, valueBytes),
+  );
 }
 
 /** What is read at one moment of a load. */
@@ -133,6 +140,18 @@ class Run {
     this.#cluster = cluster;
     this.#control = control;
     this.#options = options;
+  }
+
+  /** Loads the cluster without measuring: runtimes compile what has run often enough. */
+  async warmUp(operation: Operation, works: readonly ClientWork[]): Promise<void> {
+    const connections = await this.#connect(works.length);
+    try {
+      const load = new Load(operation, works, connections);
+      await seconds(this.#options.warmupSeconds);
+      await load.stop();
+    } finally {
+      for (const connection of connections) connection.close();
+    }
   }
 
   async measure(operation: Operation, works: readonly ClientWork[]): Promise<Measurement> {
