@@ -12,6 +12,7 @@ export {
   openBackup,
 } from "./backup.ts";
 export * from "./client.ts";
+export * from "./client_options.ts";
 export * from "./cluster_codec.ts";
 export * from "./cluster_messages.ts";
 export * from "./codec.ts";
