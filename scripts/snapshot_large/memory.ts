@@ -24,6 +24,8 @@ export interface MemoryFigures {
 export interface ProcessReport {
   /** The most memory beyond that at the beginning, in MiB. */
   readonly aboveIdleMib: number;
+  /** The most in buffers beyond that at the beginning, in MiB; what is garbage by now included. */
+  readonly buffersAboveIdleMib: number;
   /** The figures when it took the most. */
   readonly highest: MemoryFigures;
   /** The longest time in which the event loop did not turn, in milliseconds. */
@@ -34,16 +36,16 @@ export interface ProcessReport {
 
 /** Watches this process. */
 export class ProcessWatch {
-  readonly #idleMib: number;
+  readonly #idle = figures();
   readonly #timer: ReturnType<typeof setInterval>;
-  #highest = figures();
+  #highest = this.#idle;
+  #highestBuffersMib = 0;
   #longestBlockMs = 0;
   #sampledAt = performance.now();
   #cpu = process.cpuUsage();
 
   /** What the process takes now is what it takes when idle. */
   constructor() {
-    this.#idleMib = this.#highest.residentMib;
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
   }
 
@@ -52,13 +54,15 @@ export class ProcessWatch {
     this.#sample();
     const { user, system } = process.cpuUsage(this.#cpu);
     const report = {
-      aboveIdleMib: this.#highest.residentMib - this.#idleMib,
+      aboveIdleMib: this.#highest.residentMib - this.#idle.residentMib,
+      buffersAboveIdleMib: this.#highestBuffersMib - this.#idle.buffersMib,
       highest: this.#highest,
       longestBlockMs: Math.round(this.#longestBlockMs),
       cpuMs: Math.round((user + system) / 1000),
     };
     this.#cpu = process.cpuUsage();
     this.#highest = figures();
+    this.#highestBuffersMib = 0;
     this.#longestBlockMs = 0;
     return report;
   }
@@ -73,6 +77,7 @@ export class ProcessWatch {
     this.#longestBlockMs = Math.max(this.#longestBlockMs, now - this.#sampledAt - SAMPLE_MS);
     this.#sampledAt = now;
     const found = figures();
+    this.#highestBuffersMib = Math.max(this.#highestBuffersMib, found.buffersMib);
     if (found.residentMib > this.#highest.residentMib) this.#highest = found;
   }
 }
