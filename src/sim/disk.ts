@@ -32,6 +32,7 @@ export class Disk {
   #failNext = false;
   /** How much slower than usual it is. */
   slowness = 1;
+  #latencyUsMax = Infinity;
 
   /** @param fail called when a transaction failed: the process must end. */
   constructor(world: World, chance: Chance, fail: (error: StorageError) => void) {
@@ -66,8 +67,13 @@ export class Disk {
     this.#failNext = true;
   }
 
-  /** The faults are over. */
+  /**
+   * The faults are over. A vote is asked for once it is durable, so from now on the disk takes no longer
+   * than half an election timeout: slower ones may split the votes for ever (Raft §5.6).
+   */
   repair(): void {
+    const { electionTick, tickUs } = this.#world.environment;
+    this.#latencyUsMax = Math.floor(electionTick * tickUs / 2);
     this.#stalledUntil = this.#fullUntil = 0;
     this.#failNext = false;
     this.slowness = 1;
@@ -98,7 +104,8 @@ export class Disk {
   #wait(): void {
     const { diskMinUs, diskMaxUs } = this.#world.environment;
     const stall = Math.max(0, this.#stalledUntil - this.#world.now);
-    const latency = this.#chance.between(diskMinUs, diskMaxUs) * this.slowness;
+    const slowest = Math.min(diskMaxUs, this.#latencyUsMax);
+    const latency = this.#chance.between(diskMinUs, slowest) * this.slowness;
     const era = this.#era;
     this.#world.schedule(stall + latency, () => {
       if (this.#era !== era) return;
