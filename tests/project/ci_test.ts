@@ -114,18 +114,18 @@ test(
     }),
 );
 
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  test(
-    `${signal} ends it with the counts so far, and as a failure`,
-    { skip },
-    () =>
-      withSandbox(async (sandbox) => {
-        const node = "printf '✔ a (1ms)\\n✔ b (1ms)\\n✖ c (1ms)\\n'; exec sleep 600";
-        const ci = start(sandbox, { node }, SECONDS);
-        await until("three tests of the second suite", () => ci.lines.includes("✖ c (1ms)"));
-        ci.kill(signal);
-        assert.equal(await ci.exitCode(), 1, ci.transcript());
-        assert.equal(lastLine(ci), "202 passed, 1 failed");
-      }),
-  );
-}
+// SIGINT is handled alike, but bash cannot when it was started with that signal ignored, as in the
+// background of a script.
+test(
+  "SIGTERM ends it with the counts so far, and as a failure",
+  { skip },
+  () =>
+    withSandbox(async (sandbox) => {
+      const node = "printf '✔ a (1ms)\\n✔ b (1ms)\\n✖ c (1ms)\\n'; exec sleep 600";
+      const ci = start(sandbox, { node }, SECONDS);
+      await until("three tests of the second suite", () => ci.lines.includes("✖ c (1ms)"));
+      ci.kill("SIGTERM");
+      assert.equal(await ci.exitCode(), 1, ci.transcript());
+      assert.equal(lastLine(ci), "202 passed, 1 failed");
+    }),
+);
