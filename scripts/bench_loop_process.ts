@@ -155,6 +155,7 @@ function watchHeartbeats(transport: Transport, gaps: number[]): Transport {
       transport.send(nodeId, batch);
     },
     sendSnapshot: (nodeId, snapshot) => transport.sendSnapshot(nodeId, snapshot),
+    ask: (nodeId, question, deadlineMs) => transport.ask(nodeId, question, deadlineMs),
     counters: () => transport.counters(),
     close: () => transport.close(),
   };

@@ -42,6 +42,8 @@ function start(members: Member[], nodeId: number, clusterId: string, data: strin
     clusterId,
     data,
     members,
+    join: false,
+    insecurePeer: false,
     peerListen: `127.0.0.1:${peer.port}`,
     clientListen: `127.0.0.1:${client.port}`,
     tls: { peer: undefined, client: undefined, clientCertificates: false },
