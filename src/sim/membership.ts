@@ -168,7 +168,7 @@ export class Membership {
         if (entry.type !== "normal" && entry.index > configurationIndex) return false;
       }
     }
-    return true;
+    return region.truth.changesAreDecided;
   }
 
   #steps(

@@ -60,6 +60,7 @@ export class RegionTruth {
   #decidedIndex: number;
   #lastConfiguration = 0;
   #commitIndex: number;
+  #changeIndex = 0;
 
   constructor(initialIndex: number, initial: ConfState, sessions: SessionTruth) {
     this.#commitIndex = this.#decidedIndex = initialIndex;
@@ -71,6 +72,14 @@ export class RegionTruth {
   /** The highest index that is committed. */
   get commitIndex(): number {
     return this.#commitIndex;
+  }
+
+  /**
+   * Whether every change of the configuration that was ever written is committed or replaced: one that
+   * is neither may still arrive from somewhere, and be committed.
+   */
+  get changesAreDecided(): boolean {
+    return this.#changeIndex <= this.#commitIndex;
   }
 
   /** The newest configuration that any replica has applied. */
@@ -176,6 +185,7 @@ export class RegionTruth {
       return;
     }
     variants.push({ entry, previousTerm, hash: entryHash(entry) });
+    if (entry.type !== "normal") this.#changeIndex = Math.max(this.#changeIndex, entry.index);
   }
 
   /** Whether an entry is what was written, as its checksum tells. */
