@@ -15,10 +15,7 @@ import type { Replica } from "./replica.ts";
 /** Election timeouts that may pass until the group is at rest. */
 const ELECTION_TIMEOUTS_MAX = 60;
 const STEPS_BETWEEN_CHECKS = 16;
-/**
- * After how many of them another write is tried: one may have been lost with a leader, and a joint
- * configuration that could not be left during a transfer is left with the next entry.
- */
+/** After how many of them another write is tried: one may have been lost with a leader. */
 const RETRY_ELECTION_TIMEOUTS = 5;
 
 /** Runs a cluster without faults until all its regions are at rest and have taken a write. */
