@@ -371,12 +371,22 @@ function entryHash(entry: RaftLogEntry): number {
   return entry.context === undefined ? hash : hashBytes(entry.context, hash);
 }
 
+/** A hash of plain data. Properties that are undefined do not count: JSON leaves them out. */
 function hashValue(value: unknown): number {
   if (typeof value === "number") return mix(1, value);
+  if (typeof value === "boolean") return value ? 2 : 3;
   if (typeof value !== "object" || value === null) return hashText(String(value));
   let hash = 7;
-  for (const key in value) {
-    const part = (value as Record<string, unknown>)[key];
+  if (Array.isArray(value)) {
+    for (let position = 0; position < value.length; position++) {
+      hash = mix(hash, hashValue(value[position]));
+    }
+    return hash;
+  }
+  // Not `for in`: over objects of many shapes V8 would compile it again and again.
+  const keys = Object.keys(value);
+  for (let position = 0; position < keys.length; position++) {
+    const part = (value as Record<string, unknown>)[keys[position]];
     if (part !== undefined) hash = mix(hash, hashValue(part));
   }
   return hash;
