@@ -8,13 +8,14 @@
 import { EtcdClient, EtcdError } from "../../src/etcd/mod.ts";
 import type { Chance } from "../../src/sim/mod.ts";
 import { ELECTION_TIMEOUT_MS, type TortureCluster } from "./cluster.ts";
+import { removeAndAdd, replaceLost } from "./membership.ts";
 import type { PathFault } from "./network.ts";
 
 /** A fault about to happen. */
 export interface Fault {
   /** For people. */
   readonly text: string;
-  /** Nodes whose process it stops or ends; no two such faults meet on one node. */
+  /** Nodes whose process it stops or ends, or `MEMBERS`; no two such faults meet on one of them. */
   readonly processes: readonly number[];
   /** In milliseconds; 0 for what happens in a moment. */
   readonly durationMs: number;
@@ -24,6 +25,9 @@ export interface Fault {
 
 /** Ends a fault; a promise resolves when other faults of processes may follow. */
 export type Heal = () => void | Promise<unknown>;
+
+/** Stands among a fault's processes for the list of members: one change of that at a time. */
+export const MEMBERS = 0;
 
 /** The kinds of faults. */
 export const FAULT_KINDS = [
@@ -36,7 +40,10 @@ export const FAULT_KINDS = [
   "transfer",
   "pause",
   "kill",
+  "absence",
   "kill all",
+  "lost disk",
+  "removal",
 ] as const;
 
 /** A kind of fault. */
@@ -47,7 +54,7 @@ const NOTHING: Heal = () => {};
 
 /** Draws the facts of a fault of a kind. */
 export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureCluster): Fault {
-  const { ids, network, leader } = cluster;
+  const { ids, leader } = cluster;
   const victim = leader !== 0 && chance.hits(600) ? leader : chance.pick(ids);
   const others = ids.filter((id) => id !== victim);
   const other = chance.pick(others);
@@ -77,8 +84,11 @@ export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureClust
     case "delay": {
       const delayMs = chance.skewed(5, 300);
       const jitterMs = chance.skewed(0, 300);
-      const paths = network.paths().filter(([from, to]) => from === victim || to === victim)
-        .map(([from, to]): PathFault => ({ from, to, held: false, delayMs, jitterMs }));
+      const slow = (from: number, to: number): PathFault => ({
+        ...{ from, to, held: false },
+        ...{ delayMs, jitterMs },
+      });
+      const paths = others.flatMap((id) => [slow(victim, id), slow(id, victim)]);
       const text = `what node ${victim} sends and gets takes ${delayMs} to ${
         delayMs + jitterMs
       } ms`;
@@ -109,12 +119,24 @@ export function drawFault(kind: FaultKind, chance: Chance, cluster: TortureClust
       return pause(victim, chance.between(ELECTION_TIMEOUT_MS, 3 * ELECTION_TIMEOUT_MS));
     case "kill":
       return kill([victim], chance.skewed(0, 3_000), chance.hits(300));
+    case "absence":
+      return absence(victim, chance.between(3_000, 8_000));
     case "kill all":
       return kill(ids, chance.skewed(0, 500), chance.hits(300));
+    case "lost disk":
+      return loseDisk(victim, chance.skewed(0, 3_000));
+    case "removal":
+      return {
+        text: `member ${victim} is removed, and another one added`,
+        processes: [MEMBERS, victim],
+        durationMs: 0,
+        begin: (cluster) => () => removeAndAdd(cluster, victim),
+      };
   }
 }
 
-function held(from: number, to: number): PathFault {
+/** The path from one node to another passes nothing. */
+export function held(from: number, to: number): PathFault {
   return { from, to, held: true, delayMs: 0, jitterMs: 0 };
 }
 
@@ -170,6 +192,25 @@ function kill(ids: readonly number[], durationMs: number, again: boolean): Fault
         const serving = Promise.all(ids.map((id) => cluster.startNode(id)));
         return again ? undefined : serving;
       };
+    },
+  };
+}
+
+/** Long enough to need a snapshot; not while members change, as then nothing would be served. */
+function absence(id: number, durationMs: number): Fault {
+  const text = `node ${id} is killed and stays away`;
+  return { ...kill([id], durationMs, false), text, processes: [MEMBERS, id] };
+}
+
+/** The others vote without it until another member has its place. */
+function loseDisk(id: number, durationMs: number): Fault {
+  return {
+    text: `node ${id} is killed and its disk is gone`,
+    processes: [MEMBERS, id],
+    durationMs,
+    begin: async (cluster) => {
+      const lost = await cluster.lose(id);
+      return () => replaceLost(cluster, lost);
     },
   };
 }

@@ -87,6 +87,9 @@ function describe(report: TortureReport): string {
     `  ${report.unknown} of unknown outcome, beside ${report.failed} that failed without effect`,
     `  faults: ${faults.join(", ")}`,
     `  ${report.elections} elections, ${report.appliedIndex} entries applied`,
+    `  snapshots: ${report.snapshotsToLagging} to members too far behind, ` +
+    `${report.snapshotsToNew} to new ones; ${report.snapshotsResumed} gone on with after a kill`,
+    `  ${report.membersChanged} members changed`,
     `  longest time without an answer ${report.longestSilenceMs.toFixed(0)} ms, longest recovery ` +
     `after the faults ${report.longestRecoveryMs.toFixed(0)} ms`,
     `  histories checked in ${report.checkMs.toFixed(0)} ms, ${report.checkSteps} steps`,

@@ -1,7 +1,7 @@
 /**
  * Strikes the cluster with faults, many at a time, as a seed decides: from a deck in which every kind
- * is twice, but for the end of all processes, as the time to start them all is lost for other faults;
- * in the first deck every kind is once.
+ * is twice, but for those that take so long that they keep other faults away; in the first deck every
+ * kind is once.
  *
  * @module
  */
@@ -13,8 +13,11 @@ import { drawFault, type Fault, FAULT_KINDS, type FaultKind } from "./faults.ts"
 const GAP_MS_MIN = 200;
 const GAP_MS_MAX = 2_200;
 
-/** How long a node may take to start before faults go on, or the rest begins. */
-const HEALING_MS_MAX = 60_000;
+/** How long a node may take to start, or members to change. */
+const HEALING_MS_MAX = 150_000;
+
+/** Kinds that are rarer than others. */
+const RARE: readonly FaultKind[] = ["absence", "kill all", "lost disk", "removal"];
 
 /** Chance is drawn in streams; clients have those from 0 on. */
 const STREAM = 1_000_000;
@@ -83,10 +86,9 @@ export class Nemesis {
       this.#log(`${fault.text}${fault.durationMs > 0 ? `, for ${fault.durationMs} ms` : ""}`);
       const heal = await fault.begin(this.#cluster);
       await pause(fault.durationMs, over);
-      const healed = new AbortController();
-      void Promise.resolve(heal()).finally(() => healed.abort());
+      const healing = Promise.resolve(heal());
       if (fault.durationMs > 0) this.#log(`over: ${fault.text}`);
-      await pause(HEALING_MS_MAX, healed.signal);
+      await within(HEALING_MS_MAX, healing);
     } finally {
       for (const id of fault.processes) this.#busy.delete(id);
     }
@@ -95,10 +97,24 @@ export class Nemesis {
   /** The next kind from a shuffled deck. */
   #draw(): FaultKind {
     if (this.#deck.length === 0) {
-      const again = FAULT_KINDS.filter((kind) => this.counts[kind] > 0 && kind !== "kill all");
+      const again = FAULT_KINDS.filter((kind) => this.counts[kind] > 0 && !RARE.includes(kind));
       this.#deck = [...FAULT_KINDS, ...again];
     }
     return this.#deck.splice(this.#chance.below(this.#deck.length), 1)[0];
+  }
+}
+
+/** Waits for what must not take longer. @throws Error when it does. */
+async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new Error(`not healed after ${milliseconds} ms`);
+    timer = setTimeout(() => reject(error), milliseconds);
+  });
+  try {
+    await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

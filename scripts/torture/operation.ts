@@ -31,7 +31,8 @@ export interface Answer {
 
 /** Where and for how long to ask. */
 export interface Call {
-  readonly endpoint: string;
+  /** Default: whichever the client stays with. */
+  readonly endpoint?: string;
   readonly deadlineMs: number;
   /** Read what the member has, which may be old. */
   readonly serializable?: boolean;

@@ -11,6 +11,7 @@ import { historyToJson } from "../../src/sim/mod.ts";
 import { TortureCluster } from "./cluster.ts";
 import { storageProblems, untilAllServe, untilEqual, type Wait } from "./convergence.ts";
 import type { FaultKind } from "./faults.ts";
+import { settleMembers } from "./membership.ts";
 import type { KeyOperation } from "./model.ts";
 import { Nemesis } from "./nemesis.ts";
 import { Recorder } from "./recorder.ts";
@@ -19,6 +20,9 @@ import { Workload } from "./workload.ts";
 const NODES = 3;
 const DEADLINE_MS = 60_000;
 const KEYS_MS = 10_000;
+
+/** A run of so long in which something never happened that should have says little, and fails. */
+const RARE_SECONDS = 600;
 
 /** What to run. */
 export interface TortureOptions {
@@ -48,6 +52,14 @@ export interface TortureReport {
   unknown: number;
   failed: number;
   elections: number;
+  /** Snapshots that new members began with. */
+  snapshotsToNew: number;
+  /** Snapshots that members needed that were too far behind. */
+  snapshotsToLagging: number;
+  /** Processes that were killed while they installed one, and went on with it. */
+  snapshotsResumed: number;
+  /** Members that came and are voters: each in the place of one whose disk was lost, or was removed. */
+  membersChanged: number;
   readonly faults: Record<FaultKind, number>;
   /** The longest time in which no client had an answer. */
   longestSilenceMs: number;
@@ -116,6 +128,10 @@ class Run {
       unknown: 0,
       failed: 0,
       elections: 0,
+      snapshotsToNew: 0,
+      snapshotsToLagging: 0,
+      snapshotsResumed: 0,
+      membersChanged: 0,
       faults: {} as Record<FaultKind, number>,
       longestSilenceMs: 0,
       longestRecoveryMs: 0,
@@ -149,6 +165,9 @@ class Run {
     cluster.check();
     const problems = storageProblems(cluster.folders);
     if (problems.length > 0) throw new Error(problems.join("\n"));
+    if (seconds >= RARE_SECONDS && this.report.snapshotsToLagging === 0) {
+      throw new Error("no member was ever so far behind that it needed a snapshot");
+    }
   }
 
   async close(): Promise<void> {
@@ -178,11 +197,15 @@ class Run {
       await workload.stop();
     }
     this.#note("no call is under way");
+    await settleMembers(cluster);
+    this.#note("the members are those that run");
     const [state] = await untilEqual(waitFor(cluster));
     this.#note("all members are in the same state");
     const { problem, steps, milliseconds } = await workload.check(DEADLINE_MS);
     this.#add(nemesis, workload, recorder);
-    Object.assign(this.report, { elections: cluster.elections, appliedIndex: state.appliedIndex });
+    const { elections, snapshotsToNew, snapshotsToLagging, snapshotsResumed } = cluster;
+    const snapshots = { snapshotsToNew, snapshotsToLagging, snapshotsResumed };
+    Object.assign(this.report, { elections, ...snapshots, appliedIndex: state.appliedIndex });
     cluster.check();
     this.report.checkSteps += steps;
     this.report.checkMs += milliseconds;
@@ -191,7 +214,9 @@ class Run {
       `round ${
         round + 1
       }: ${recorder.operations.length} operations, ${recorder.unknown} unknown, ` +
-        `${cluster.elections} elections so far, recovered in ${recoveryMs.toFixed(0)} ms, ` +
+        `${elections} elections and ${
+          snapshotsToNew + snapshotsToLagging
+        } snapshots so far, members ${cluster.ids}, recovered in ${recoveryMs.toFixed(0)} ms, ` +
         `checked in ${milliseconds.toFixed(0)} ms`,
     );
   }
@@ -207,6 +232,7 @@ class Run {
     for (const [kind, count] of Object.entries(nemesis.counts) as [FaultKind, number][]) {
       report.faults[kind] = (report.faults[kind] ?? 0) + count;
     }
+    report.membersChanged = report.faults["lost disk"] + report.faults.removal;
   }
 
   #note(text: string): void {

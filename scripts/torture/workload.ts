@@ -1,12 +1,13 @@
 /**
  * The clients: each asks one member or another for something under few keys, waits for the answer or
- * its deadline, and asks again. Comparisons are made with what some client saw of the key, so that
+ * its deadline, and asks again. Every other one writes through a session, and tries a write again at
+ * whichever member answers, which must take effect once. Comparisons are made with what some client saw of the key, so that
  * they hold now and then.
  *
  * @module
  */
 
-import { EtcdClient, EtcdError } from "../../src/etcd/mod.ts";
+import { EtcdClient, EtcdError, EtcdSession } from "../../src/etcd/mod.ts";
 import { Chance } from "../../src/sim/mod.ts";
 import { GET, type KeyAction, type KeyCompare, type KeyInput } from "./model.ts";
 import { perform, readVersion } from "./operation.ts";
@@ -94,12 +95,14 @@ export class Workload {
   async #run(number: number): Promise<void> {
     const chance = new Chance(this.#options.seed, number);
     const { endpoints } = this.#options;
-    const client = new EtcdClient({ endpoints });
+    const session = number % 2 === 1 ? new EtcdSession() : undefined;
+    const client = new EtcdClient({ endpoints, session });
     let endpoint = chance.pick(endpoints);
     try {
       while (!this.#isOver) {
         if (chance.hits(400)) endpoint = chance.pick(endpoints);
-        const succeeded = await this.#ask(chance, client, number, endpoint);
+        const asked = session === undefined ? endpoint : undefined;
+        const succeeded = await this.#ask(chance, client, number, asked);
         if (!succeeded) endpoint = chance.pick(endpoints);
         await new Promise((resolve) => setTimeout(resolve, chance.below(THINK_MS_MAX)));
       }
@@ -112,7 +115,7 @@ export class Workload {
     chance: Chance,
     client: EtcdClient,
     number: number,
-    endpoint: string,
+    endpoint: string | undefined,
   ): Promise<boolean> {
     const { recorder } = this.#options;
     const open = recorder.call(number, this.#next(chance));

@@ -9,7 +9,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Counters, EtcdServer } from "../etcd/mod.ts";
 import { KV_FILE, type KvResult, KvStore } from "../kv/mod.ts";
-import { Node, type Observer } from "../node/mod.ts";
+import { type CompactionOptions, Node, type Observer } from "../node/mod.ts";
 import { type Logger, type RaftError, SILENT_LOGGER } from "../raft/mod.ts";
 import { SqliteNodeStorage, type WriterOption } from "../storage/sqlite/mod.ts";
 import { CertificateFiles } from "../tls/mod.ts";
@@ -48,6 +48,8 @@ export interface ServerOptions {
   readonly insecurePeer: boolean;
   /** Where SQLite writes the log. */
   readonly storageWriter: WriterOption;
+  /** When the log is compacted, and what is kept. Default: as `Node` does. */
+  readonly compaction?: CompactionOptions;
   /** The length of a tick in milliseconds. */
   readonly tickMs: number;
   readonly electionTicks: number;
@@ -164,6 +166,7 @@ async function openNode(
     tickMs: options.tickMs,
     electionTick: options.electionTicks,
     heartbeatTick: options.heartbeatTicks,
+    compaction: options.compaction,
     limits: { commandBytesMax: REQUEST_BYTES_MAX + COMMAND_OVERHEAD_BYTES },
     observer,
     logger,

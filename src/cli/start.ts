@@ -7,6 +7,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join as joinPath, resolve } from "node:path";
 import process from "node:process";
+import type { CompactionOptions } from "../node/mod.ts";
 import { RaftError } from "../raft/mod.ts";
 import {
   type Address,
@@ -92,6 +93,21 @@ export const startCommand: Command = {
         "where the log is written: direct, in the event loop; worker, in a thread of its own, " +
         "for slow disks; or auto, as the disk's measured speed suggests; default: auto",
     },
+    "compact-entries": {
+      value: "N",
+      help: "the log is compacted when it holds more than N applied entries; default: 50000",
+    },
+    "compact-keep": {
+      value: "N",
+      help: "applied entries kept for members that are a little behind; default: 10000, and at " +
+        "most half of --compact-entries",
+    },
+    "compact-keep-lagging": {
+      value: "N",
+      help:
+        "applied entries that a leader keeps for members that are further behind: who lacks more " +
+        "gets a snapshot; default: 1000000",
+    },
     "log-level": { value: "LEVEL", help: "debug, info, warn or error; default: info" },
     "stop-with-stdin": {
       help: "also end when standard input ends, that is with the parent process",
@@ -164,6 +180,7 @@ function serverOptions(invocation: Invocation): Omit<ServerOptions, "logger"> {
     tls: serverTlsOf(invocation, { members, peerListen, clientListen }),
     insecurePeer: invocation.has("insecure-peer"),
     storageWriter: storageWriterOf(invocation),
+    compaction: compactionOf(invocation),
     tickMs: invocation.integer("tick-ms", TICK_MS_DEFAULT, 1, 60_000),
     electionTicks: invocation.integer("election-ticks", ELECTION_TICKS_DEFAULT, 2, 10_000),
     heartbeatTicks: invocation.integer("heartbeat-ticks", HEARTBEAT_TICKS_DEFAULT, 1, 10_000),
@@ -208,6 +225,19 @@ function storageWriterOf(invocation: Invocation): WriterOption {
   const where = invocation.text("storage-writer") ?? "auto";
   if (where === "auto" || where === "direct" || where === "worker") return where;
   throw new UsageError(`--storage-writer must be auto, direct or worker: it is "${where}"`);
+}
+
+/** Options that are not given are left to the node's defaults. */
+function compactionOf(invocation: Invocation): CompactionOptions {
+  const count = (name: string, least: number): number | undefined =>
+    invocation.text(name) === undefined
+      ? undefined
+      : invocation.integer(name, least, least, Number.MAX_SAFE_INTEGER);
+  return {
+    entriesMax: count("compact-entries", 1),
+    keepEntries: count("compact-keep", 0),
+    laggingEntriesMax: count("compact-keep-lagging", 1),
+  };
 }
 
 function listenAddress(invocation: Invocation, name: string): Address | undefined {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TortureCluster } from "../../scripts/torture/cluster.ts";
 import { untilAllServe } from "../../scripts/torture/convergence.ts";
-import { FAULT_KINDS } from "../../scripts/torture/faults.ts";
+import { FAULT_KINDS, held } from "../../scripts/torture/faults.ts";
 import { GET, type KeyInput } from "../../scripts/torture/model.ts";
 import { perform, readVersion } from "../../scripts/torture/operation.ts";
 import { Recorder } from "../../scripts/torture/recorder.ts";
@@ -23,6 +23,7 @@ test(
     const report = await torture({ seed: 5, seconds: 25, roundSeconds: 25, clients: 10, keys: 6 });
     assert.ok(report.answered > 50, `only ${report.answered} operations were answered`);
     assert.ok(report.elections > 1, `only ${report.elections} elections`);
+    assert.ok(report.snapshotsToNew > 0, "no snapshots");
     for (const kind of FAULT_KINDS) assert.ok(report.faults[kind] > 0, `no ${kind}`);
   },
 );
@@ -56,10 +57,8 @@ test(
 
         await ask(put(1), leader, false);
         await until("the value on the follower", async () => await ask(get, stale, false) === 1);
-        network.apply(
-          network.paths().filter((path) => path.includes(stale))
-            .map(([from, to]) => ({ from, to, held: true, delayMs: 0, jitterMs: 0 })),
-        );
+        const others = ids.filter((id) => id !== stale);
+        network.apply(others.flatMap((id) => [held(id, stale), held(stale, id)]));
         await ask(put(2), leader, false);
         await assert.rejects(
           client.get("k", { endpoint: endpoints[stale - 1], deadlineMs: 500 }),

@@ -50,8 +50,8 @@ export class Direction {
   }
 }
 
-/** One direction of one connection. */
-class Pipe {
+/** Passes what comes from one socket on to another, in a direction. */
+export class Pipe {
   readonly #direction: Direction;
   readonly #from: Socket;
   readonly #to: Socket;
@@ -68,7 +68,7 @@ class Pipe {
     this.#from = from;
     this.#to = to;
     this.#forget = direction.whenReleased(() => this.#pump());
-    from.on("data", (chunk: Buffer) => this.#take(chunk));
+    from.on("data", (chunk: Buffer) => this.take(chunk));
     from.on("close", () => {
       this.#hasEnded = true;
       this.#pump();
@@ -80,7 +80,8 @@ class Pipe {
     to.on("close", () => this.#discard());
   }
 
-  #take(chunk: Buffer): void {
+  /** Passes on what was read from the first socket already. */
+  take(chunk: Buffer): void {
     if (this.#to.destroyed) return;
     const at = Math.max(this.#lastAt, performance.now() + this.#direction.draw());
     this.#lastAt = at;
