@@ -15,6 +15,7 @@ import type { SimStateMachine, Workload } from "./machine.ts";
 import { settleOperatorRequests } from "./member_requests.ts";
 import { Network, type NetworkHandler, type Packet } from "./network.ts";
 import { messagesOf } from "./outbox.ts";
+import { answerProbes, ProbeRead } from "./probes.ts";
 import { RegionTruth } from "./region_truth.ts";
 import { Replica } from "./replica.ts";
 import { SessionTruth } from "./session_truth.ts";
@@ -22,6 +23,8 @@ import type { World } from "./world.ts";
 
 /** Peer ids of region r are node ids plus (r - 1) times this. */
 const PEER_ID_STRIDE = 1000;
+
+const PROBE_TIMEOUT_MS = 2_000;
 
 /** The streams of chance of a run. */
 export const STREAMS = { environment: 0, network: 1, hosts: 2, clients: 3, faults: 1000 } as const;
@@ -101,6 +104,14 @@ export class Cluster implements HostHandler, NetworkHandler {
     return leader;
   }
 
+  /** Asks a member for a linearizable read, apart from all clients. */
+  probe(region: SimRegion, replica: Replica): ProbeRead {
+    const host = this.hostOf(replica);
+    const read = new ProbeRead(region.truth.commitIndex, host.clock.nowMs + PROBE_TIMEOUT_MS);
+    host.push(region.regionId, { type: "reads", reads: [read] });
+    return read;
+  }
+
   /** A new node with an empty replica of a region, which waits to be added. */
   join(region: SimRegion): Replica {
     const host = this.#createHost();
@@ -150,6 +161,7 @@ export class Cluster implements HostHandler, NetworkHandler {
 
   answer(_host: Host, replica: Replica, effects: PeerEffects): void {
     this.region(replica.regionId).clients.answer(replica, effects);
+    answerProbes(replica, effects);
     settleOperatorRequests(effects, this.world.coverage);
   }
 

@@ -36,6 +36,19 @@ export function converge(cluster: Cluster, workload: Workload, write: Operation)
       }
       return reason;
     });
+    serveReads(cluster, region, end);
+  }
+}
+
+/** Every member answers a read. */
+function serveReads(cluster: Cluster, region: SimRegion, end: number): void {
+  for (const replica of membersOf(region)) {
+    let read = cluster.probe(region, replica);
+    waitFor(cluster, end, () => {
+      // There may be room for no more reads until those of the clients have reached their deadline.
+      if (read.isRejected) read = cluster.probe(region, replica);
+      return read.isServed ? undefined : `${replica.name} does not answer a read`;
+    });
   }
 }
 

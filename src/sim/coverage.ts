@@ -79,6 +79,13 @@ export const RARE_EVENTS = [
   "links reset",
   "pauses longer than an election timeout",
   "clock jumps",
+  "partitions along the two majorities of a joint configuration",
+  "leaders again with a shorter log",
+  "disks that hung between the term and the entries of a new leader",
+  "snapshots wanted of a leader whose disk hangs",
+  "reads asked of a leader that was replaced",
+  "reads that waited until their leader led again",
+  "campaigns against a leader that is heard",
 ] as const;
 
 /** One of them. */

@@ -33,6 +33,8 @@ export class Disk {
   /** How much slower than usual it is. */
   slowness = 1;
   #latencyUsMax = Infinity;
+  /** Counts what is waited for: only the newest wait ends. */
+  #waits = 0;
 
   /** @param fail called when a transaction failed: the process must end. */
   constructor(world: World, chance: Chance, fail: (error: StorageError) => void) {
@@ -55,6 +57,13 @@ export class Disk {
   /** Nothing completes until `time`, in microseconds. */
   stallUntil(time: number): void {
     this.#stalledUntil = Math.max(this.#stalledUntil, time);
+  }
+
+  /** It answers again. */
+  resume(): void {
+    if (this.#world.now >= this.#stalledUntil) return;
+    this.#stalledUntil = 0;
+    if (this.#underWay !== undefined) this.#wait();
   }
 
   /** Every transaction until `time` fails for lack of space. */
@@ -96,8 +105,7 @@ export class Disk {
 
   #begin(): void {
     if (this.#waiting.length === 0) return;
-    this.#underWay = this.#waiting;
-    this.#waiting = [];
+    this.#underWay = this.#waiting.splice(0, this.#world.environment.transactionWritesMax);
     this.#wait();
   }
 
@@ -107,8 +115,9 @@ export class Disk {
     const slowest = Math.min(diskMaxUs, this.#latencyUsMax);
     const latency = this.#chance.between(diskMinUs, slowest) * this.slowness;
     const era = this.#era;
+    const wait = ++this.#waits;
     this.#world.schedule(stall + latency, () => {
-      if (this.#era !== era) return;
+      if (this.#era !== era || this.#waits !== wait) return;
       if (this.#world.now < this.#stalledUntil) this.#wait();
       else this.#complete();
     });

@@ -9,6 +9,8 @@
 import type { PeerLimits, SessionLimits } from "../node/mod.ts";
 import type { ReadOnlyMode } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
+import { STEERED_KINDS } from "./steered/mod.ts";
+import { themedEnvironment, THEMES } from "./themes.ts";
 
 /** The kinds of faults and disturbances, in the order of their weights. */
 export const FAULT_KINDS = [
@@ -46,13 +48,14 @@ export const FAULT_KINDS = [
   "demote",
   "remove",
   "replace",
+  ...STEERED_KINDS,
 ] as const;
 
 /** A kind of fault. */
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** How often each kind is chosen, relative to the others. */
-const WEIGHTS: Readonly<Record<FaultKind, number>> = {
+/** How often each kind is chosen, relative to the others; steered ones have worlds of their own. */
+const WEIGHTS: Partial<Readonly<Record<FaultKind, number>>> = {
   "partition": 8,
   "isolate-leader": 8,
   "partial-partition": 5,
@@ -174,6 +177,8 @@ export interface Environment {
   readonly diskMinUs: number;
   /** The longest. */
   readonly diskMaxUs: number;
+  /** How many writes share a transaction at most. */
+  readonly transactionWritesMax: number;
   /** Whether reads of the storage show a write from the call on, or once it is durable. */
   readonly visibleAtCall: boolean;
   /** The longest time a batch takes to apply, in microseconds. */
@@ -262,6 +267,9 @@ const SMALL_SESSION_LIMITS: SessionLimits = {
   resultBytesMax: 500,
 };
 
+/** How many of a thousand worlds have a theme. */
+const THEMES_PER_MILLE = 180;
+
 /** Draws a world. */
 export function drawEnvironment(chance: Chance, faults: FaultOptions): Environment {
   const delayMinUs = chance.between(50, 800);
@@ -305,6 +313,7 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     batched: chance.hits(700),
     diskMinUs,
     diskMaxUs: diskMinUs + chance.skewed(100, chance.hits(300) ? 80_000 : 10_000),
+    transactionWritesMax: Infinity,
     visibleAtCall: chance.hits(600),
     applyMaxUs: chance.skewed(50, 60_000),
     turnMaxUs: chance.hits(500) ? 0 : chance.skewed(50, 2_000),
@@ -314,12 +323,23 @@ export function drawEnvironment(chance: Chance, faults: FaultOptions): Environme
     requestTimeoutMs: chance.between(100, 600),
     faultIntervalUs: faults.intervalUs ?? chance.between(10_000, 90_000),
     faultWeights: FAULT_KINDS.map((kind) => {
-      const drawn = chance.hits(kindsPerMille) ? WEIGHTS[kind] : 0;
+      const drawn = chance.hits(kindsPerMille) ? WEIGHTS[kind] ?? 0 : 0;
       if (!mayChangeMembers && MEMBERSHIP_KINDS.has(kind)) return 0;
       if (!beginsAsLearner && kind === "forget") return 0;
       return weights === undefined ? drawn : weights[kind] ?? 0;
     }),
   };
+  // Drawn after all else, so that the worlds without a theme are as they would be without themes.
+  const isDrawn = faults.weights === undefined && faults.intervalUs === undefined;
+  if (chance.hits(THEMES_PER_MILLE) && isDrawn) {
+    const theme = chance.pick(THEMES);
+    const themed = themedEnvironment(drawn, theme, chance);
+    return {
+      ...themed,
+      lossPerMille: faults.lossPerMille ?? themed.lossPerMille,
+      faultWeights: FAULT_KINDS.map((kind) => theme.weights[kind] ?? 0),
+    };
+  }
   if (leases) return withLeases(drawn);
   if (!stalling) return drawn;
   const { intervalUs = 25_000 } = faults;

@@ -13,6 +13,7 @@ import type { CrashPoint, Host } from "./host.ts";
 import type { Membership } from "./membership.ts";
 import { cutLinks, type Links, randomSplit } from "./partitions.ts";
 import type { Replica } from "./replica.ts";
+import { PLAYS, type Script, Stage, type SteeredKind } from "./steered/mod.ts";
 
 /** A fault that struck. */
 export interface StruckFault {
@@ -41,6 +42,8 @@ export class Faults {
   readonly #seed: number;
   readonly #only: ReadonlySet<number> | undefined;
   readonly #operator: Chance;
+  /** The steered faults under way: one a region. */
+  readonly #scripts = new Map<SimRegion, { readonly script: Script; readonly stage: Stage }>();
   #isOver = false;
 
   constructor(
@@ -61,6 +64,7 @@ export class Faults {
   /** No fault strikes any more, and the lasting ones end. */
   end(): void {
     this.#isOver = true;
+    for (const { stage } of this.#scripts.values()) stage.clear();
     this.#cluster.network.calmDown();
     for (const host of this.#cluster.hosts.values()) {
       host.crashPoint = undefined;
@@ -102,7 +106,29 @@ export class Faults {
     if (this.#strikeNetwork(kind, region, host, chance)) return;
     if (this.#strikeDisk(kind, host, chance)) return;
     if (this.#strikeProcess(kind, region, host, chance)) return;
+    if (kind in PLAYS) return this.#steer(kind as SteeredKind, region, chance);
     this.#strikeGroup(kind, region, chance);
+  }
+
+  #steer(kind: SteeredKind, region: SimRegion, chance: Chance): void {
+    if (this.#scripts.has(region)) return;
+    const stage = new Stage(this.#cluster, this.#membership, region, chance);
+    const script = PLAYS[kind](stage);
+    this.#scripts.set(region, { script, stage });
+    this.#proceed(region, false);
+  }
+
+  /** A steered fault goes on to the next moment that it waits for, or ends. */
+  #proceed(region: SimRegion, held: boolean): void {
+    if (this.#isOver) return;
+    const { script, stage } = this.#scripts.get(region)!;
+    const { done, value } = script.next(held);
+    if (done !== true) {
+      const { holds, patienceUs } = value;
+      return this.#cluster.world.watch(holds, patienceUs, (held) => this.#proceed(region, held));
+    }
+    stage.clear();
+    this.#scripts.delete(region);
   }
 
   #strikeNetwork(kind: FaultKind, region: SimRegion, host: Host, chance: Chance): boolean {

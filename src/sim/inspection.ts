@@ -252,6 +252,11 @@ function holds(log: LogImage | undefined, term: number, index: number): boolean 
 function inspectApply(replica: Replica, work: ApplyWork): void {
   const { coverage } = replica.world;
   if (work.type === "batch") {
+    const { lastApplied } = work.batch;
+    const term = replica.truth.committedTerm(lastApplied);
+    if (term !== undefined && !holds(replica.durable, term, lastApplied)) {
+      violated("durability", `${replica.name} applies ${lastApplied} before it is durable`);
+    }
     return replica.truth.checkBatch(work.batch, Math.max(replica.state.lastApplied(), 1));
   }
   const before = replica.confState;

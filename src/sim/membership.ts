@@ -54,6 +54,18 @@ export class Membership {
     else this.#request(region, wish);
   }
 
+  /** Asks a leader to put a new voter into the place of one, by a joint configuration. */
+  swap(region: SimRegion, leader: Replica, removed: PeerId): Replica {
+    const fresh = this.#fresh(region);
+    const changes: ConfChangeSingle[] = [
+      { type: "add-node", peerId: fresh.peerId },
+      { type: "remove-node", peerId: removed },
+    ];
+    const change = { transition: "auto", changes, context: undefined } as const;
+    this.#cluster.hostOf(leader).push(region.regionId, { type: "change-configuration", change });
+    return fresh;
+  }
+
   /** Requests need peers that record members, and know who is alive. */
   get #takesRequests(): boolean {
     const { recordsMembers, streamsSnapshots } = this.#cluster.world.environment;

@@ -8,6 +8,7 @@
 
 import type { Message } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
+import { encodePacket } from "./outbox.ts";
 import type { World } from "./world.ts";
 
 /** Messages of one region on their way from node to node. */
@@ -39,6 +40,10 @@ interface Link {
   /** Counts its connections: what was sent on an earlier one is lost. */
   connection: number;
   lastArrival: number;
+  /** What alone gets through; undefined when all does. */
+  lets: ((message: Message) => boolean) | undefined;
+  /** What arrives is kept here, in order, for later; undefined when it is not kept. */
+  held: Packet[] | undefined;
 }
 
 /** A snapshot under way. */
@@ -71,8 +76,10 @@ export class Network {
   }
 
   /** Sends a packet. One with a snapshot becomes a stream. */
-  send(packet: Packet): void {
-    const link = this.link(packet.from, packet.to);
+  send(sent: Packet): void {
+    const link = this.link(sent.from, sent.to);
+    const packet = link.lets === undefined ? sent : this.#sieve(sent, link.lets);
+    if (packet === undefined) return;
     if (packet.messages[0].type === "snapshot") return this.#stream(packet, link);
     this.#archive[this.#archived++ % ARCHIVE_PACKETS] = packet;
     if (this.#isLost(link)) {
@@ -91,7 +98,15 @@ export class Network {
     const key = from * LINK_KEY + to;
     let link = this.#links.get(key);
     if (link === undefined) {
-      link = { cuts: 0, delayFactor: 1, lossPerMille: 0, connection: 0, lastArrival: 0 };
+      link = {
+        cuts: 0,
+        delayFactor: 1,
+        lossPerMille: 0,
+        connection: 0,
+        lastArrival: 0,
+        lets: undefined,
+        held: undefined,
+      };
       this.#links.set(key, link);
     }
     return link;
@@ -125,6 +140,19 @@ export class Network {
     for (const stream of [...this.#streams]) this.#cut(stream);
   }
 
+  /** Keeps what arrives over a link until it is released. */
+  hold(from: number, to: number): void {
+    this.link(from, to).held ??= [];
+  }
+
+  /** Lets what was held arrive now, in its order. */
+  release(from: number, to: number): void {
+    const link = this.link(from, to);
+    const held = link.held ?? [];
+    link.held = undefined;
+    for (const packet of held) this.#world.schedule(0, () => this.#handler.deliver(packet));
+  }
+
   /** From now on nothing is lost, duplicated or cut. */
   calmDown(): void {
     this.#calm = true;
@@ -132,6 +160,7 @@ export class Network {
       link.cuts = 0;
       link.delayFactor = 1;
       link.lossPerMille = 0;
+      link.lets = undefined;
     }
   }
 
@@ -145,8 +174,19 @@ export class Network {
         world.coverage.add("packets cut by a partition");
         return;
       }
-      this.#handler.deliver(packet);
+      if (link.held === undefined) this.#handler.deliver(packet);
+      else link.held.push(packet);
     });
+  }
+
+  /** What of a packet gets through; undefined when nothing does. */
+  #sieve(packet: Packet, lets: (message: Message) => boolean): Packet | undefined {
+    const messages = packet.messages.filter(lets);
+    if (messages.length === packet.messages.length) return packet;
+    this.#world.coverage.add("packets lost");
+    if (messages.length === 0) return undefined;
+    const rest = { ...packet, messages, frame: undefined };
+    return packet.frame === undefined ? rest : encodePacket(rest);
   }
 
   #arrival(link: Link): number {

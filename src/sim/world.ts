@@ -9,12 +9,20 @@ import type { Environment } from "./environment.ts";
 import { type Action, EventQueue } from "./event_queue.ts";
 import { Trace, type TraceSink } from "./trace.ts";
 
+/** Somebody who waits for a moment. */
+interface Watch {
+  readonly holds: () => boolean;
+  readonly end: number;
+  readonly then: (held: boolean) => void;
+}
+
 /** Time, future, trace and counts of one run. */
 export class World {
   readonly environment: Environment;
   readonly coverage: Coverage = new Coverage();
   readonly trace: Trace;
   readonly #queue: EventQueue = new EventQueue();
+  #watches: Watch[] = [];
   #now = 0;
   #steps = 0;
 
@@ -38,6 +46,14 @@ export class World {
     this.#queue.push(this.#now + delayUs, action);
   }
 
+  /**
+   * Waits for a moment: asks after each step whether `holds`, for `patienceUs` at most, and says so
+   * once. What waits costs nothing while nobody does, and is no event of its own.
+   */
+  watch(holds: () => boolean, patienceUs: number, then: (held: boolean) => void): void {
+    this.#watches.push({ holds, end: this.#now + patienceUs, then });
+  }
+
   /** Lets the next thing happen. False when there is nothing left. */
   step(): boolean {
     const time = this.#queue.nextTime;
@@ -46,11 +62,22 @@ export class World {
     this.#now = time;
     this.#steps++;
     action();
+    if (this.#watches.length > 0) this.#tellWatches();
     return true;
   }
 
   /** Writes a line of the readable trace; build it only when `trace.verbose`. */
   line(text: string): void {
     this.trace.line(this.#now, text);
+  }
+
+  #tellWatches(): void {
+    const watches = this.#watches;
+    this.#watches = [];
+    for (const watch of watches) {
+      const held = watch.holds();
+      if (held || this.#now >= watch.end) watch.then(held);
+      else this.#watches.push(watch);
+    }
   }
 }
