@@ -85,7 +85,7 @@ function describe(report: TortureReport): string {
   return [
     `sound: ${report.operations} operations in ${report.rounds} rounds, linearizable`,
     `  ${report.unknown} of unknown outcome, beside ${report.failed} that failed without effect`,
-    `  faults: ${faults.join(", ")}`,
+    `  faults for ${(report.faultMs / 1000).toFixed(0)} s: ${faults.join(", ")}`,
     `  ${report.elections} elections, ${report.appliedIndex} entries applied`,
     `  snapshots: ${report.snapshotsToLagging} to members too far behind, ` +
     `${report.snapshotsToNew} to new ones; ${report.snapshotsResumed} gone on with after a kill`,

@@ -46,6 +46,8 @@ export interface TortureOptions {
 export interface TortureReport {
   readonly seed: number;
   rounds: number;
+  /** How long there were faults: a round lasts longer while a kind of them has not come, or heals. */
+  faultMs: number;
   operations: number;
   /** Of these, how many the clients had an answer to while there were faults. */
   answered: number;
@@ -123,6 +125,7 @@ class Run {
     this.report = {
       seed: options.seed,
       rounds: 0,
+      faultMs: 0,
       operations: 0,
       answered: 0,
       unknown: 0,
@@ -155,7 +158,8 @@ class Run {
     const { seconds, roundSeconds } = this.#options;
     const cluster = this.#cluster = await TortureCluster.start(this.#folder, NODES);
     await untilAllServe(waitFor(cluster));
-    for (let left = seconds; left > 0; left -= roundSeconds) {
+    while (this.report.faultMs < seconds * 1000) {
+      const left = seconds - this.report.faultMs / 1000;
       await this.#round(cluster, Math.min(left, roundSeconds));
     }
     const ends = await cluster.stop();
@@ -188,7 +192,9 @@ class Run {
     workload.start();
     let recoveryMs = 0;
     try {
+      const start = performance.now();
       await nemesis.run(seconds * 1000);
+      this.report.faultMs += performance.now() - start;
       this.#note("all faults are over");
       recoveryMs = await untilAllServe(waitFor(cluster));
       this.#note("all members serve");
