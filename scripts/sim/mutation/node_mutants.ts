@@ -119,6 +119,20 @@ export const NODE_MUTANTS: readonly Rule[] = [
       "if (this.#round !== undefined) this.#round.reads.push(...this.#waiting.splice(0));\n    if (this.#round !== undefined || this.#waiting.length === 0) return;",
     ],
   ]),
+  ...rulesOf("node/reads.ts", [
+    [
+      "never begins a round again that seems lost",
+      "if (round.leader === leader && round.term === term && round.ticks < ROUND_TICKS) return;",
+      "if (round.ticks >= 0) return;",
+    ],
+  ]),
+  ...rulesOf("node/peer.ts", [
+    [
+      "describes a snapshot by a configuration that its state does not hold",
+      "|| index < this.#applies.confStateIndex",
+      "",
+    ],
+  ]),
   ...rulesOf("node/core_output.ts", [
     [
       "loses the snapshots that it keeps back while the disk hangs",
@@ -157,6 +171,11 @@ export const NODE_MUTANTS: readonly Rule[] = [
       "lets a voter without its data take part",
       "this.#hasLog = storage.lastIndex() > 0;\n  }",
       "this.#hasLog = true;\n  }",
+    ],
+    [
+      "gives its vote without its data",
+      'return this.#refuse("it is asked for its vote");',
+      "return { message, refusal: undefined };",
     ],
   ]),
   ...rulesOf("wire/message.ts", [

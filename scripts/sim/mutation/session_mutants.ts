@@ -60,6 +60,26 @@ export const SESSION_MUTANTS: readonly Rule[] = [
       "",
     ],
     [
+      "acknowledges more than the client has said",
+      "session.acknowledged = acknowledged;",
+      "session.acknowledged = acknowledged + 1;",
+    ],
+    [
+      "lets sessions expire although they are used",
+      "    session.usedMs = this.#nowMs;\n",
+      "",
+    ],
+    [
+      "forgets at a restart what time it is",
+      "this.#nowMs = clock === undefined ? 0 : read48(clock, 0);",
+      "this.#nowMs = clock === undefined ? 0 : 0;",
+    ],
+    [
+      "forgets at a restart how much the results take",
+      "for (const { bytes } of sessions) this.#account.bytes += bytes;",
+      "",
+    ],
+    [
       "answers with the place of the second attempt",
       'return { type: "duplicate", kept };',
       'return { type: "duplicate", kept: { ...kept, index: entry.index } };',

@@ -33,6 +33,11 @@ export const WORLD_MUTANTS: readonly Rule[] = [
     ],
     ["the storage keeps what a write replaces", "this.entries.length = kept;", ""],
     [
+      "the storage keeps what a snapshot replaces",
+      "    this.entries = [];\n    this.truncatedIndex = index;",
+      "    this.truncatedIndex = index;",
+    ],
+    [
       "the storage forgets the configuration",
       "    this.confStateIndex = index;\n    this.#commit(index);\n  }\n\n  /** Discards",
       "    this.confStateIndex = index;\n    this.confState = { ...confState, voters: confState.voters.slice(0, 1) };\n    this.#commit(index);\n  }\n\n  /** Discards",
