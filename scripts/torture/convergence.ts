@@ -6,9 +6,11 @@
  */
 
 import { Buffer } from "node:buffer";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import { ownCommand } from "../../src/cli/runtime.ts";
 import { EtcdClient, EtcdError } from "../../src/etcd/mod.ts";
-import { verifyStorage } from "../../src/storage/sqlite/mod.ts";
 
 const CALL_DEADLINE_MS = 2_000;
 const PAUSE_MS = 50;
@@ -64,11 +66,19 @@ export async function untilEqual(wait: Wait): Promise<readonly MemberState[]> {
   );
 }
 
-/** What is wrong with the data of stopped nodes. */
-export function storageProblems(folders: readonly string[]): string[] {
-  return folders.flatMap((folder) =>
-    verifyStorage({ directory: folder }).problems.map((problem) => `${folder}: ${problem}`)
-  );
+/** What `flaredb storage verify` finds wrong with the data of stopped nodes. */
+export async function storageProblems(folders: readonly string[]): Promise<string[]> {
+  const reports = await Promise.all(folders.map(async (folder) => {
+    const [program, args] = ownCommand(["storage", "verify", folder]);
+    try {
+      await promisify(execFile)(program, [...args]);
+      return [];
+    } catch (error) {
+      const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+      return [`${error instanceof Error ? error.message : error}\n${stdout}${stderr}`];
+    }
+  }));
+  return reports.flat();
 }
 
 function isEqual(one: MemberState, other: MemberState): boolean {

@@ -167,7 +167,7 @@ class Run {
       throw new Error(`the nodes did not stop cleanly: ${ends.join(", ")}`);
     }
     cluster.check();
-    const problems = storageProblems(cluster.folders);
+    const problems = await storageProblems(cluster.folders);
     if (problems.length > 0) throw new Error(problems.join("\n"));
     if (seconds >= RARE_SECONDS && this.report.snapshotsToLagging === 0) {
       throw new Error("no member was ever so far behind that it needed a snapshot");

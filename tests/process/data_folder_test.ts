@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:f
 import { join } from "node:path";
 import { test } from "node:test";
 import { freePorts } from "../../src/cli/addresses.ts";
+import { EtcdClient } from "../../src/etcd/mod.ts";
 import { type Sandbox, type TestProcess, until, withSandbox } from "./support.ts";
 
 interface OneNode {
@@ -149,4 +150,34 @@ test("a damaged value is not served: the node stops, says why, and does not star
     const third = await sandbox.run(node.arguments());
     assert.equal(third.code, 1, third.stderr);
     assert.match(third.stderr, /kv\.db, row \d+ of history fails its checksum/);
+  }));
+
+test("a node compacts its log as its options say, and refuses those that do not fit", () =>
+  withSandbox(async (sandbox) => {
+    const node = await oneNode(sandbox);
+    const refused = await sandbox.run(node.arguments({ "compact-entries": "0" }));
+    assert.equal(refused.code, 2, refused.stderr);
+    assert.match(refused.stderr, /--compact-entries must be an integer from 1/);
+
+    const often = { "compact-entries": "20", "compact-keep": "5", "compact-keep-lagging": "10" };
+    const started = sandbox.flaredb(node.arguments({ ...often, "log-level": "debug" }));
+    await untilItServes(sandbox, node, started);
+    const client = new EtcdClient({ endpoints: [node.client] });
+    try {
+      for (let count = 0; count < 100; count++) await client.put("a", String(count));
+    } finally {
+      client.close();
+    }
+    await until("most of the log is gone", () => {
+      const lines = started.standardError.matchAll(
+        /the log was compacted up to .*, (\d+) entries/g,
+      );
+      return [...lines].reduce((sum, [, entries]) => sum + Number(entries), 0) >= 80;
+    });
+    await stopCleanly(started);
+    const verified = await sandbox.run(["storage", "verify", node.data, "--json"]);
+    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+    const [{ firstIndex, lastIndex }] = JSON.parse(verified.stdout).regions;
+    assert.ok(lastIndex >= 100, `last index ${lastIndex}`);
+    assert.ok(lastIndex - firstIndex < 30, `the log holds ${firstIndex} to ${lastIndex}`);
   }));
