@@ -86,6 +86,7 @@ export const RARE_EVENTS = [
   "reads asked of a leader that was replaced",
   "reads that waited until their leader led again",
   "campaigns against a leader that is heard",
+  "voters without their data that a majority depends on",
 ] as const;
 
 /** One of them. */

@@ -43,6 +43,11 @@ export const THEMES: readonly Theme[] = [
     settings: { checkQuorum: true },
     leases: true,
   },
+  {
+    weights: { "forget-voter": 10, "compact": 1, "add-learner": 2, "promote": 2 },
+    settings: { recordsMembers: true, streamsSnapshots: true, beginsAsLearner: true },
+    leases: false,
+  },
 ];
 
 /** The world of a theme, from one that was drawn. */

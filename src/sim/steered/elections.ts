@@ -74,3 +74,27 @@ export function* shortenTail(stage: Stage): Script {
   if (leader.written.lastIndex <= length) stage.reached("leaders again with a shorter log");
   yield until(() => false, 3 * stage.tickUs);
 }
+
+/**
+ * A voter comes back without its data, and with it and the leader cut off from the rest, those that
+ * miss what it had acknowledged make a majority with it. It must not vote for any of them.
+ */
+export function* forgetVoter(stage: Stage): Script {
+  const leader = stage.leader();
+  if (leader === undefined) return;
+  const [voter, ...rest] = stage.otherVoters(leader);
+  const majority = Math.floor(stage.region.truth.configuration.voters.length / 2) + 1;
+  if (rest.length + 1 < majority) return;
+  const stay = [leader, ...rest.slice(0, majority - 2)];
+  const lag = rest.slice(majority - 2);
+  if (lag.length + 1 < majority || !stage.membership.maySpare(voter.nodeId)) return;
+  stage.sieve([leader], lag, (message) => !bringsEntries(message));
+  const isAhead = (): boolean =>
+    stage.leads(leader) &&
+    lag.every(({ written }) => written.lastIndex < leader.peer!.commitIndex);
+  if (!(yield until(isAhead, 60_000)) || !stage.membership.maySpare(voter.nodeId)) return;
+  stage.sever(stay, stage.everybodyBut(...stay));
+  stage.forget(voter, 2_000);
+  stage.reached("voters without their data that a majority depends on");
+  yield until(() => lag.some((replica) => stage.leads(replica)), 4 * stage.electionTimeoutUs);
+}

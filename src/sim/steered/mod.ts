@@ -6,7 +6,7 @@
  */
 
 import { hangAtNewTerm, keepSnapshotBack } from "./disks.ts";
-import { shortenTail, splitMajorities } from "./elections.ts";
+import { forgetVoter, shortenTail, splitMajorities } from "./elections.ts";
 import { campaignAgainstLease, delayEchoes, leadAgainOverRead } from "./reads.ts";
 import type { Play, Script } from "./stage.ts";
 import { Stage } from "./stage.ts";
@@ -22,6 +22,7 @@ export const STEERED_KINDS = [
   "delay-echoes",
   "lead-again",
   "campaign-against-lease",
+  "forget-voter",
 ] as const;
 
 /** A kind of steered fault. */
@@ -36,4 +37,5 @@ export const PLAYS: Readonly<Record<SteeredKind, Play>> = {
   "delay-echoes": delayEchoes,
   "lead-again": leadAgainOverRead,
   "campaign-against-lease": campaignAgainstLease,
+  "forget-voter": forgetVoter,
 };

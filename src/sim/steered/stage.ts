@@ -172,6 +172,14 @@ export class Stage {
     return this.#undoable(() => disk.resume());
   }
 
+  /** A replica's node loses what its disk held, and comes back under its old id. */
+  forget(replica: Replica, downUs: number): void {
+    const host = this.hostOf(replica);
+    this.reached("nodes that came back without their data");
+    this.#cluster.forget(host);
+    this.#cluster.world.schedule(downUs, () => host.start());
+  }
+
   /** Counts a rare event. */
   reached(event: RareEvent): void {
     this.#cluster.world.coverage.add(event);
