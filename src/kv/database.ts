@@ -6,7 +6,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { RaftError } from "../raft/mod.ts";
+import { RaftError } from "../raft/mod.ts";
 import { KvCorruptError, KvStorageError } from "./errors.ts";
 
 /** What a statement takes. */
@@ -46,8 +46,13 @@ export interface DatabaseOptions {
   readonly cacheBytes: number;
   /** Whether what is written is synced by checkpoints (`normal`), or by nobody here (`off`). */
   readonly synchronous: "normal" | "off";
-  /** Where changes go first: to a write-ahead log, which is the default, or straight into the file. */
-  readonly journal?: "wal" | "none";
+  /**
+   * Where changes go first: to a write-ahead log, which is the default; or straight into the file, while
+   * what was there before is kept in memory.
+   */
+  readonly journal?: "wal" | "memory";
+  /** Beyond so many bytes writes fail, as on a full disk. Rounded down to pages of 4096 bytes. */
+  readonly bytesMax?: number;
   /** Reads only, and leaves the write-ahead log as it is when it is closed. Default false. */
   readonly readOnly?: boolean;
 }
@@ -86,15 +91,33 @@ function bindable(values: SqlValue[]): SqlValue[] {
 
 function configureWrites(
   connection: DatabaseSync,
-  { synchronous, journal = "wal" }: DatabaseOptions,
+  { synchronous, journal = "wal", bytesMax }: DatabaseOptions,
 ): void {
   connection.exec(`PRAGMA page_size=${PAGE_BYTES}`);
-  connection.exec(`PRAGMA journal_mode=${journal === "wal" ? "WAL" : "OFF"}`);
+  useJournal(connection, journal);
   connection.exec(`PRAGMA synchronous=${synchronous}`);
   // Only on macOS is this more than what a sync does anyway.
   connection.exec("PRAGMA fullfsync=ON");
   connection.exec("PRAGMA checkpoint_fullfsync=ON");
   connection.exec("PRAGMA wal_autocheckpoint=0");
+  if (bytesMax === undefined) return;
+  connection.exec(`PRAGMA max_page_count=${Math.max(1, Math.floor(bytesMax / PAGE_BYTES))}`);
+}
+
+/**
+ * Sets where changes go first. Where SQLite cannot do so it says nothing and uses another mode, in which
+ * less would be durable than we think.
+ */
+function useJournal(connection: DatabaseSync, mode: "wal" | "memory"): void {
+  // To the end: the change is committed after the row, and its failure would not be told otherwise.
+  const [row] = connection.prepare(`PRAGMA journal_mode=${mode}`).all();
+  const found = row?.journal_mode;
+  // A database in memory has no write-ahead log.
+  if (found === mode || found === "memory") return;
+  throw new Error(
+    `SQLite uses journal mode ${found} instead of ${mode}: the file system of the directory lacks ` +
+      "shared memory or locks, use a local one",
+  );
 }
 
 /** One connection to a database file. */
@@ -168,7 +191,7 @@ export class Database {
 
   /** From here on changes go to a write-ahead log first, as they do by default. */
   useWriteAheadLog(): void {
-    this.#connection.exec("PRAGMA journal_mode=WAL");
+    useJournal(this.#connection, "wal");
   }
 
   /**
@@ -177,8 +200,8 @@ export class Database {
    * an older state prevents that.
    */
   checkpoint(): boolean {
-    const row = this.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
-    return row !== undefined && row.busy === 0 && row.log === row.checkpointed;
+    const [row] = this.prepare("PRAGMA wal_checkpoint(PASSIVE)").all();
+    return row?.busy === 0 && row.log === row.checkpointed;
   }
 
   /** Bytes of the database, and bytes of it in use. */
@@ -216,11 +239,24 @@ export function isDamage(error: unknown): boolean {
   return /malformed|not a database|too large to be represented/.test(message ?? "");
 }
 
-/** The error that a failure of the database stands for, caught while doing `what` to `path`. */
+/**
+ * The error that a failure of the database or its files stands for, caught while doing `what` to
+ * `path`; one of ours stands for itself.
+ */
 export function databaseError(what: string, path: string, cause: unknown): RaftError {
+  if (cause instanceof RaftError) return cause;
   const reason = reasonOf(cause);
   if (isDamage(cause)) return new KvCorruptError(path, `a read fails: ${reason}`);
   return new KvStorageError(`Cannot ${what} in ${path}: ${reason}`, { cause });
+}
+
+/** Runs `work`, turning whatever it throws into one of our errors; see {@linkcode databaseError}. */
+export function withKvErrors<T>(what: string, path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw databaseError(what, path, cause);
+  }
 }
 
 /** Below this many bytes it is not worth the trouble. */

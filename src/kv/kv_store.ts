@@ -24,8 +24,8 @@ import {
 } from "../node/state_machine.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { checkStored } from "./check.ts";
-import { Database, databaseError, reasonOf, type Statement } from "./database.ts";
-import { KvCorruptError, KvStorageError, KvUsageError } from "./errors.ts";
+import { Database, databaseError, type Statement, withKvErrors } from "./database.ts";
+import { KvCorruptError, KvUsageError } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { RESULT_CODEC } from "./result_codec.ts";
 import { readRange } from "./range.ts";
@@ -39,7 +39,12 @@ import {
   WRITE_META,
   WRITE_NODE_STATE,
 } from "./schema.ts";
-import { installRestoration, removeRestoration, writeRestoration } from "./restoration.ts";
+import {
+  installRestoration,
+  removeRestoration,
+  syncDirectoryOf,
+  writeRestoration,
+} from "./restoration.ts";
 import { snapshotChunks } from "./snapshot.ts";
 import { checkStoreOptions, type KvStoreOptions, type StoreLimits } from "./store_options.ts";
 import type { KvResult, RangeRequest, RangeResult } from "./types.ts";
@@ -83,11 +88,15 @@ export class KvStore implements StateMachine<KvResult> {
 
   private constructor(options: KvStoreOptions) {
     this.#limits = checkStoreOptions(options);
-    mkdirSync(options.directory, { recursive: true });
     this.path = join(options.directory, KV_FILE);
-    checkStored(this.path);
-    removeRestoration(this.path);
+    withKvErrors("open the store", this.path, () => {
+      mkdirSync(options.directory, { recursive: true });
+      checkStored(this.path);
+      removeRestoration(this.path);
+    });
     this.#attach();
+    // SQLite does so too, but says nothing when it fails.
+    withKvErrors("open the store", this.path, () => syncDirectoryOf(this.path));
   }
 
   /** Opens the database, and takes what is read again and again into memory. */
@@ -107,8 +116,7 @@ export class KvStore implements StateMachine<KvResult> {
       this.#checkpoint();
     } catch (cause) {
       database.close();
-      if (cause instanceof RaftError) throw cause;
-      throw new KvStorageError(`Cannot read ${this.path}: ${reasonOf(cause)}`, { cause });
+      throw databaseError("read", this.path, cause);
     }
   }
 
@@ -230,14 +238,13 @@ export class KvStore implements StateMachine<KvResult> {
     this.flush();
     this.#state = "restoring";
     try {
-      await writeRestoration(this.path, chunks, lastApplied);
+      await writeRestoration(this.path, chunks, lastApplied, this.#limits.databaseBytesMax);
     } catch (cause) {
       if (this.#state === "restoring") this.#state = "open";
-      if (cause instanceof RaftError) throw cause;
-      throw new KvStorageError(`Cannot restore ${this.path}: ${reasonOf(cause)}`, { cause });
+      throw databaseError("restore a snapshot", this.path, cause);
     }
     if (this.#state !== "restoring") {
-      removeRestoration(this.path);
+      withKvErrors("restore a snapshot", this.path, () => removeRestoration(this.path));
       throw this.#unusable("restore");
     }
     this.#moveToRestored();
@@ -252,30 +259,38 @@ export class KvStore implements StateMachine<KvResult> {
       this.#attach();
       this.#durableIndex = this.#meta.lastApplied;
     } catch (cause) {
-      const error = cause instanceof RaftError ? cause : databaseError("restore", this.path, cause);
+      const error = databaseError("restore a snapshot", this.path, cause);
       this.#fail(error);
       throw error;
     }
   }
 
-  /** Commits, syncs and closes; snapshots being read end with an error. Idempotent. */
+  /**
+   * Commits, syncs and closes; snapshots being read end with an error. Idempotent.
+   *
+   * @throws KvStorageError when the database fails, KvCorruptError when it is damaged; it is closed then
+   *   as well, and the log brings what it lacks
+   */
   close(): void {
     if (this.#state === "closed") return;
     const sound = this.#state === "open";
     this.#state = "closed";
-    try {
-      for (const reader of this.#readers) reader.close();
-      if (sound) {
-        this.#commit();
-        this.#checkpoint();
+    withKvErrors("close the store", this.path, () => {
+      try {
+        for (const reader of this.#readers) reader.close();
+        if (sound) {
+          this.#commit();
+          this.#checkpoint();
+        }
+      } finally {
+        this.#database.close();
       }
-    } finally {
-      this.#database.close();
-    }
+    });
   }
 
   #connect(cacheBytes: number = this.#limits.cacheBytes): Database {
-    return new Database(this.path, { cacheBytes, synchronous: "normal" });
+    const bytesMax = this.#limits.databaseBytesMax;
+    return new Database(this.path, { cacheBytes, synchronous: "normal", bytesMax });
   }
 
   #checkOrder(batch: ApplyBatch): void {
@@ -354,7 +369,7 @@ export class KvStore implements StateMachine<KvResult> {
       return action();
     } catch (cause) {
       if (cause instanceof RaftError && !(cause instanceof KvCorruptError)) throw cause;
-      const error = cause instanceof KvCorruptError ? cause : databaseError(what, this.path, cause);
+      const error = databaseError(what, this.path, cause);
       this.#fail(error);
       throw error;
     }

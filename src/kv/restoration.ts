@@ -13,6 +13,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
+import process from "node:process";
 import type { SnapshotChunks } from "../node/state_machine.ts";
 import { Database } from "./database.ts";
 import { KvSnapshotError, KvStorageError } from "./errors.ts";
@@ -43,19 +44,22 @@ export function removeRestoration(path: string): void {
  * Writes a snapshot to a new file beside the store at `path`. On the disk when it resolves.
  *
  * @param lastApplied the index the snapshot was taken at, which it must agree with.
+ * @param bytesMax the most that the file may have.
  * @throws KvSnapshotError when the snapshot is damaged, or whatever the disk says; nothing is left
  */
 export async function writeRestoration(
   path: string,
   chunks: SnapshotChunks,
   lastApplied: number,
+  bytesMax: number,
 ): Promise<void> {
   removeRestoration(path);
   const restoring = path + RESTORING_SUFFIX;
   const writer = new Database(restoring, {
     cacheBytes: CACHE_BYTES,
     synchronous: "off",
-    journal: "none",
+    journal: "memory",
+    bytesMax,
   });
   let file: FileHandle | undefined;
   try {
@@ -69,10 +73,23 @@ export async function writeRestoration(
     await file.sync();
     await file.close();
   } catch (error) {
-    writer.close();
-    await file?.close().catch(() => {});
-    removeRestoration(path);
+    await discard(path, writer, file);
     throw error;
+  }
+}
+
+/** Removes what a failed restoration has left, as far as the disk lets it; its error counts more. */
+async function discard(
+  path: string,
+  writer: Database,
+  file: FileHandle | undefined,
+): Promise<void> {
+  try {
+    writer.close();
+    await file?.close();
+    removeRestoration(path);
+  } catch {
+    // It is removed when the store is opened again.
   }
 }
 
@@ -138,7 +155,9 @@ function recordInserter(writer: Database, lastApplied: number): (record: Snapsho
   };
 }
 
-function syncDirectoryOf(path: string): void {
+/** Makes the names beside a file durable, where the system can (not on Windows). */
+export function syncDirectoryOf(path: string): void {
+  if (process.platform === "win32") return;
   const handle = openSync(dirname(path), "r");
   try {
     fsyncSync(handle);

@@ -20,6 +20,11 @@ export interface KvStoreOptions {
   readonly checkpointBytes?: number;
   /** Memory for the page cache, in bytes. Default 64 MiB. */
   readonly cacheBytes?: number;
+  /**
+   * Most bytes of `kv.db`; beyond it writes fail with `KV_STORAGE`, which is final. Rounded down to pages of
+   * 4096 bytes. Default 16 TiB, the most that SQLite knows.
+   */
+  readonly databaseBytesMax?: number;
 }
 
 /** The limits with every default filled in. */
@@ -31,6 +36,7 @@ const DEFAULTS: StoreLimits = {
   checkpointRows: 8_192,
   checkpointBytes: 16 * 1024 * 1024,
   cacheBytes: 64 * 1024 * 1024,
+  databaseBytesMax: 0xfffffffe * 4096,
 };
 
 /**

@@ -1,8 +1,14 @@
-/** The limit on a record of a snapshot, at its edge: told by the record's length, before its bytes. */
+/**
+ * Limits of the store: on a record of a snapshot, at its edge, told by the record's length before its
+ * bytes; and on its file.
+ */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { encodePutCommand, KvStorageError, KvStore, putRequest } from "../../src/kv/mod.ts";
 import { SNAPSHOT_RECORD_BYTES_MAX } from "../../src/kv/snapshot_codec.ts";
-import { collect, streamOf, withStore } from "./support.ts";
+import { bytes, collect, streamOf, withDirectory, withStore } from "./support.ts";
 
 /** The magic word of a snapshot, which the length of the first record follows. */
 const MAGIC_BYTES = 8;
@@ -21,4 +27,41 @@ test("a record of a snapshot may say that it has 512 MiB, and not that it has a 
       restore(SNAPSHOT_RECORD_BYTES_MAX + 1),
       /a record must have at most 536870912 bytes, found 536870913/,
     );
+  }));
+
+test("a file that is full fails the store for good, and what was committed opens with more space", () =>
+  withDirectory((directory) => {
+    const databaseBytesMax = 32 * 4096;
+    const limits = { directory, commitRows: 1, databaseBytesMax };
+    const store = KvStore.open(limits);
+    let applied = 0;
+    const put = (): void => {
+      const key = bytes(`key-${applied}`);
+      const command = encodePutCommand(putRequest({ key, value: new Uint8Array(2000) }));
+      const index = applied + 1;
+      store.apply({
+        commands: [{ index, term: 1, bytes: command }],
+        lastApplied: index,
+        nodeState: [],
+      });
+      applied = index;
+    };
+    assert.throws(() => {
+      for (let i = 0; i < 100; i++) put();
+    }, { code: "KV_STORAGE", message: /full/ });
+    assert.throws(put, { code: "KV_USAGE" });
+    store.close();
+    assert.ok(applied > 10);
+    const again = KvStore.open({ directory });
+    assert.equal(again.lastApplied(), applied);
+    assert.equal(again.revision, applied + 1);
+    again.close();
+  }));
+
+test("a folder that cannot be made refuses the store with an error of ours", () =>
+  withDirectory((directory) => {
+    const file = join(directory, "file");
+    writeFileSync(file, "");
+    const open = (): KvStore => KvStore.open({ directory: join(file, "store") });
+    assert.throws(open, (error) => error instanceof KvStorageError && error.code === "KV_STORAGE");
   }));

@@ -258,7 +258,8 @@ const SETTINGS: readonly string[] = [
 ];
 
 function configure(database: Database): void {
-  checkJournalMode(database.prepare(JOURNAL_MODE_SQL).first()?.[0]);
+  // To the end: the change is committed after the row, and its failure would not be told otherwise.
+  checkJournalMode(database.prepare(JOURNAL_MODE_SQL).all()[0]?.[0]);
   for (const sql of SETTINGS) database.prepare(sql).all();
 }
 
