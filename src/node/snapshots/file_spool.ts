@@ -18,6 +18,7 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { crc32 } from "node:zlib";
 import type { SnapshotMetadata } from "../../raft/mod.ts";
 import { SnapshotSpoolError } from "../errors.ts";
@@ -29,10 +30,10 @@ const FOOTER_BYTES = 48;
 const READ_BYTES = 256 * 1024;
 
 /**
- * Bytes after which what was written is synced: so that the sync at the end, and those of the log
- * beside it, find little to do.
+ * Bytes after which what was written is synced: so few that the syncs of logs on the same disk, which
+ * often wait for this one, wait for little; and that the sync at the end finds little to do.
  */
-const SYNC_BYTES = 8 * 1024 * 1024;
+const SYNC_BYTES = 1024 * 1024;
 
 const SEALED = ".snapshot";
 const ARRIVING = ".arriving";
@@ -41,6 +42,8 @@ const ARRIVING = ".arriving";
 export class FileSpool implements SnapshotSpool {
   readonly #directory: string;
   #serial = 0;
+  /** Whether a power cut leaves the directory. */
+  #directoryIsDurable = false;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -52,12 +55,19 @@ export class FileSpool implements SnapshotSpool {
     const path = join(this.#directory, `region-${regionId}-${index}-${++this.#serial}`);
     const what = `Cannot keep the snapshot of index ${index} of region ${regionId}`;
     try {
-      await mkdir(this.#directory, { recursive: true });
+      await this.#makeDirectory();
       const handle = await open(path + ARRIVING, "w");
       return new FileSpoolWriter(handle, path, { regionId, index, term });
     } catch (cause) {
       throw new SnapshotSpoolError(`${what}: ${messageOf(cause)}`, { cause });
     }
+  }
+
+  async #makeDirectory(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true });
+    if (this.#directoryIsDurable) return;
+    syncDirectoryOf(this.#directory);
+    this.#directoryIsDurable = true;
   }
 
   async find(regionId: number, index: number): Promise<SpooledSnapshot | undefined> {
@@ -106,6 +116,7 @@ class FileSpoolWriter implements SpoolWriter {
   #unsyncedBytes = 0;
   #checksum = 0;
   #open = true;
+  #sealed = false;
 
   /** @param path of the file, without its ending. */
   constructor(
@@ -140,6 +151,7 @@ class FileSpoolWriter implements SpoolWriter {
       await rename(this.#path + ARRIVING, this.#path + SEALED);
       syncDirectoryOf(this.#path);
     });
+    this.#sealed = true;
     return new FileSnapshot(this.#path + SEALED, footer);
   }
 
@@ -151,6 +163,8 @@ class FileSpoolWriter implements SpoolWriter {
     }
     this.#open = false;
     await removeQuietly(this.#path + ARRIVING);
+    // Its name could not be synced; one that was handed on is not this writer's any more.
+    if (!this.#sealed) await removeQuietly(this.#path + SEALED);
   }
 
   async #guard(action: () => Promise<void>): Promise<void> {
@@ -299,7 +313,9 @@ async function readAll(handle: FileHandle, into: Uint8Array, position: number): 
   return true;
 }
 
+/** Makes the names beside a file durable, where the system can (not on Windows). */
 function syncDirectoryOf(path: string): void {
+  if (process.platform === "win32") return;
   const handle = openSync(join(path, ".."), "r");
   try {
     fsyncSync(handle);
