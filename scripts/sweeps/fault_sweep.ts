@@ -1,175 +1,181 @@
 /**
- * Fault sweep: the scripted run is repeated, and each time `strace` has another call on its files
+ * Fault sweep: scripted runs are repeated, and each time `strace` has another call on their files
  * fail: the n-th sync, write, open, truncation, removal or renaming, with an I/O error or a full disk.
- * Each run must end as if nothing had been, or stop with a typed error; and what is on the disk
- * afterwards is exactly one of the states of the run, with everything acknowledged in it.
+ * One script writes to the log alone, with either writer; the other is a follower that applies to its
+ * key-value store, and receives and installs snapshots, see `follower_script.ts`. Each run must end as
+ * if nothing had been, or stop with a typed error; and what is on the disk afterwards is exactly one of
+ * the states of the run, with everything acknowledged in it, from where a follower goes on.
  *
- *     deno task fault:sweep              every call
- *     deno task fault:sweep --count 20   20 calls, spread over the run
+ *     deno task fault:sweep                            every call
+ *     deno task fault:sweep --count 20                 20 calls, of every kind alike
+ *     node scripts/sweeps/fault_sweep.ts --jobs 2      on Node, two runs at a time
  *
  * @module
  */
 
-import { readFileSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { StorageError } from "../../src/storage/mod.ts";
 import { SqliteNodeStorage, verifyStorage } from "../../src/storage/sqlite/mod.ts";
+import { type FaultSweepOptions, runFirstFault, type Scenario, sweepFaults } from "./faults.ts";
+import { writeSnapshots } from "./follower.ts";
+import { examine } from "./follower_examination.ts";
+import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
 import {
   commandOf,
-  count as tally,
+  type ProcessResult,
   runAsTask,
-  runProcess,
   straceMissing,
   type SweepReport,
   withDirectory,
 } from "./sweep.ts";
-import { expectedStates, LIMITS, runStep, stepOf } from "./workload.ts";
+import { expectedStates, LIMITS, stepOf } from "./workload.ts";
 
-const STEPS = 24;
+/** The thread repeats what the event loop does: each kind of step once is enough. */
+const STEPS = { direct: 24, worker: 17 };
 
-/** Pages of a database with tables and nothing in them, about. */
-const PAGES_MIN = 7;
-
-const CALLS = [
-  "fsync",
-  "fdatasync",
-  "pwrite64",
-  "openat",
-  "ftruncate",
-  "unlink",
-  "rename",
-] as const;
-
-const ERRORS = ["EIO", "ENOSPC"] as const;
-
-/** A call that is made to fail. */
-interface Fault {
-  readonly call: string;
-  /** Which of these calls, from 1. */
-  readonly when: number;
-  readonly error: (typeof ERRORS)[number];
-  readonly writer: "direct" | "worker";
-}
+/** Attempts to receive one snapshot, each with a file of its own. */
+const ARRIVALS = [1, 2, 3];
 
 /**
- * Runs the script once a fault: `count` of all there are, evenly spread over calls, errors and writers.
+ * Lets the calls of all scripts fail, one after the other.
  *
  * @throws when a run ends otherwise than with the truth.
  */
-export function faultSweep(count: number): Promise<SweepReport> {
+export function faultSweep(options: FaultSweepOptions): Promise<SweepReport> {
   return withDirectory(async (parent) => {
-    const states = await expectedStates(STEPS);
-    const report: SweepReport = {};
-    const faults = chosen(await allFaults(parent), count);
-    for (const fault of faults) {
-      const { writer } = fault;
-      const directory = join(parent, "run");
-      const where = `${writer}, ${fault.call} ${fault.when} fails with ${fault.error}`;
-      const inject = `inject=${fault.call}:error=${fault.error}:when=${fault.when}`;
-      const { lines, code, errors } = await trace(parent, directory, writer, ["-e", inject]);
-      const end = lines.at(-1) ?? "";
-      if (code !== 0 || !/^(done|failed STORAGE_\w+)$/.test(end)) {
-        throw new Error(`${where}: it ended with ${code}, ${end}: ${errors}`);
-      }
-      const acknowledged = lines.filter((line) => /^\d+$/.test(line)).length;
-      const step = await check(directory, states, acknowledged).catch((cause) => {
-        throw new Error(`${where}, ${end}: ${cause}`, { cause });
-      });
-      if (step < acknowledged || step > acknowledged + 1) {
-        throw new Error(`${where}, ${end}: step ${acknowledged} acknowledged, ${step} shown`);
-      }
-      tally(report, `${fault.call}: ${end}`);
-      rmSync(directory, { recursive: true, force: true });
-    }
-    return report;
+    const states = await expectedStates(STEPS.direct);
+    const [small, large] = [join(parent, "small"), join(parent, "large")];
+    mkdirSync(small);
+    mkdirSync(large);
+    await writeSnapshots(small, SNAPSHOTS, false);
+    await writeSnapshots(large, SNAPSHOTS, true);
+    const scenarios = [...logScenarios(states), ...followerScenarios(small, large)];
+    return await sweepFaults(parent, scenarios, options);
   });
 }
+
+const LOG_FILES = ["", "/raft.db", "/raft.db-wal", "/raft.db-journal", "/lock.db"];
 
 /**
- * Runs the script on disks of many sizes, without any tool: the database may grow to so many pages
- * only, from the fewest on which a storage can be created. `step` is the difference between sizes.
+ * Lets the first sync of the journal fail with which SQLite turns a new database to its write-ahead log,
+ * of the log and of the store; a connection that does not run the statement to its end never learns of it.
  *
- * @throws when a run on a full disk ends otherwise than with the truth.
+ * @returns how the two runs end.
  */
-export function fullDiskSweep(step: number): Promise<SweepReport> {
+export function creationFaults(): Promise<(string | undefined)[]> {
   return withDirectory(async (parent) => {
-    const states = await expectedStates(STEPS);
-    const report: SweepReport = {};
-    for (let pages = PAGES_MIN; report["done"] === undefined; pages += step) {
-      const directory = join(parent, String(pages));
-      const writer = pages % 2 === 0 ? "direct" : "worker";
-      let acknowledged = 0;
-      let end = "done";
-      try {
-        const databaseBytesMax = pages * 4096;
-        const options = { directory, ...LIMITS, writer, databaseBytesMax } as const;
-        const node = await SqliteNodeStorage.open(options);
-        try {
-          for (; acknowledged < STEPS; acknowledged++) await runStep(node, acknowledged);
-        } finally {
-          await node.close();
-        }
-      } catch (error) {
-        end = (error as StorageError).code;
-        if (end !== "STORAGE_FULL") throw error;
-      }
-      const found = await check(directory, states, acknowledged);
-      if (found !== acknowledged) {
-        throw new Error(`${pages} pages: step ${acknowledged} acknowledged, ${found} shown`);
-      }
-      tally(report, end);
+    await writeSnapshots(parent, SNAPSHOTS, false);
+    const ends = [];
+    for (const file of ["raft.db-journal", "kv.db-journal"]) {
+      ends.push(
+        await runFirstFault(join(parent, "run"), {
+          name: file,
+          paths: (directory) => [join(directory, file)],
+          command: (directory) => commandOf("follower_process.ts", [directory, "direct", parent]),
+          check: () => Promise.resolve(""),
+        }, "fsync"),
+      );
     }
-    return report;
+    return ends;
   });
 }
 
-/** The step that is stored. Nothing is, when the storage could not even be created. */
-async function check(directory: string, states: string[], acknowledged: number): Promise<number> {
+/** The script that writes to the log alone. */
+function logScenarios(states: readonly string[]): Scenario[] {
+  return (["direct", "worker"] as const).map((writer) => ({
+    name: `log, ${writer}`,
+    paths: (directory) => LOG_FILES.map((name) => directory + name),
+    command: (directory) =>
+      commandOf("workload_process.ts", [directory, writer, String(STEPS[writer])]),
+    // The database is created in the event loop, whose calls would hide those of the thread.
+    prepare: async (directory) => {
+      if (writer === "direct") return;
+      await (await SqliteNodeStorage.open({ directory, ...LIMITS, writer: "direct" })).close();
+    },
+    check: (directory, result) => checkLog(directory, result, states),
+  }));
+}
+
+async function checkLog(
+  directory: string,
+  { code, lines }: ProcessResult,
+  states: readonly string[],
+): Promise<string> {
+  const end = lines.at(-1) ?? "";
+  if (code !== 0 || !/^(done|failed STORAGE_\w+)$/.test(end)) throw new Error("no typed end");
+  const acknowledged = acknowledgedBy(lines);
   if (acknowledged > 0) {
     const { sound, problems } = verifyStorage({ directory });
     if (!sound) throw new Error(problems.join("\n"));
   }
-  return await stepOf(directory, states);
-}
-
-/** Every call of the script on its files, with both errors. */
-async function allFaults(parent: string): Promise<Fault[]> {
-  const directory = join(parent, "count");
-  const output = join(parent, "trace");
-  await trace(parent, directory, "direct", ["-e", `trace=${CALLS}`]);
-  const lines = readFileSync(output, "latin1").split("\n");
-  const faults: Fault[] = [];
-  for (const call of CALLS) {
-    const times = lines.filter((line) => new RegExp(`^\\d+ +${call}\\(`).test(line)).length;
-    for (let when = 1; when <= times; when++) {
-      for (const [i, error] of ERRORS.entries()) {
-        // Each error meets each writer.
-        const writer = (when + i) % 2 === 0 ? "direct" : "worker";
-        faults.push({ call, when, error, writer });
-      }
-    }
+  const step = await stepOf(directory, states);
+  if (step < acknowledged || step > acknowledged + 1) {
+    throw new Error(`step ${acknowledged} acknowledged, ${step} shown`);
   }
-  return faults;
+  return end;
 }
 
-function chosen(faults: readonly Fault[], count: number): Fault[] {
-  if (count >= faults.length) return [...faults];
-  return Array.from({ length: count }, (_, i) => faults[Math.floor(i * faults.length / count)]);
+/** A follower, by the files that one of its parts writes. */
+function followerScenarios(small: string, large: string): Scenario[] {
+  const folder = "/snapshots";
+  const arrivals = SNAPSHOTS.flatMap((index) =>
+    ARRIVALS.flatMap((serial) =>
+      ["arriving", "snapshot"].map((end) => `${folder}/region-1-${index}-${serial}.${end}`)
+    )
+  );
+  const restoring = ["", "-journal", "-wal"].map((suffix) => `/kv.db-restoring${suffix}`);
+  const of = (
+    name: string,
+    files: readonly string[],
+    { writer = "direct", snapshots = small }: { writer?: string; snapshots?: string } = {},
+  ): Scenario => ({
+    name: `follower's ${name}`,
+    paths: (directory) => files.map((file) => directory + file),
+    command: (directory) => commandOf("follower_process.ts", [directory, writer, snapshots]),
+    check: (directory, result) => checkFollower(directory, result, snapshots, snapshots === large),
+  });
+  return [
+    of("log", LOG_FILES),
+    of("scratch file", ["/sync-time.tmp"], { writer: "auto" }),
+    of("store", ["/kv.db", "/kv.db-wal", "/kv.db-journal"]),
+    of("spool", arrivals),
+    of("folder of the spool", [folder]),
+    of("new store", restoring),
+    // Only what is large is synced before its end.
+    { ...of("spool of a large state", arrivals, { snapshots: large }), calls: SYNCS },
+    { ...of("new store of a large state", restoring, { snapshots: large }), calls: SYNCS },
+  ];
 }
 
-/** Runs the script under `strace`, which sees calls on its files only. */
-function trace(parent: string, directory: string, writer: string, options: readonly string[]) {
-  const paths = ["", "/raft.db", "/raft.db-wal", "/raft.db-journal", "/lock.db", "/sync-time.tmp"];
-  return runProcess([
-    "strace",
-    ...["-f", "-o", join(parent, "trace"), ...options],
-    ...paths.flatMap((path) => ["-P", directory + path]),
-    ...commandOf("workload_process.ts", [directory, writer, String(STEPS)]),
-  ]);
+const SYNCS = ["fsync", "fdatasync"] as const;
+
+async function checkFollower(
+  directory: string,
+  { code, lines }: ProcessResult,
+  snapshots: string,
+  large: boolean,
+): Promise<string> {
+  const end = lines.at(-1) ?? "";
+  const [, codes, phase, times] = /^failed ([A-Z_/]+) (opening|running) (\d+)$/.exec(end) ?? [];
+  if (code !== 0 || (end !== "done" && codes === undefined)) throw new Error("no typed end");
+  const acknowledged = acknowledgedBy(lines);
+  if (end === "done" && acknowledged !== SCRIPT.length) throw new Error("it did not do all");
+  // Whoever opens a node is told by the rejection; each attempt at a snapshot is logged.
+  const expected = phase === "opening" ? 0 : codes === "SNAPSHOT_SPOOL" ? ARRIVALS.length : 1;
+  if (codes !== undefined && Number(times) !== expected) {
+    throw new Error(`the failure was logged ${times} times instead of ${expected}`);
+  }
+  await examine({ directory, snapshots, acknowledged, large });
+  return codes === undefined ? "done" : `failed ${codes} while ${phase}`;
+}
+
+function acknowledgedBy(lines: readonly string[]): number {
+  return lines.filter((line) => /^\d+$/.test(line)).length;
 }
 
 if (import.meta.main) {
   const missing = straceMissing();
-  if (missing === false) await runAsTask("fault sweep", Infinity, faultSweep);
+  const run = (count: number, seed: number, jobs: number) => faultSweep({ count, seed, jobs });
+  if (missing === false) await runAsTask("fault sweep", Infinity, run);
   else console.log(`fault sweep: skipped, ${missing}`);
 }

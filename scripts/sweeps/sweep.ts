@@ -61,15 +61,16 @@ export interface ProcessResult {
   readonly errors: string;
 }
 
-/** Runs a process to its end; kills it after `deadlineMs`. */
+/** Runs a process to its end, with more in its environment; kills it after `deadlineMs`. */
 export function runProcess(
   command: readonly string[],
-  deadlineMs = 60_000,
+  environment: Readonly<Record<string, string>> = {},
+  deadlineMs = 120_000,
 ): Promise<ProcessResult> {
   const [file, ...args] = command;
   const child = spawn(file, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NODE_NO_WARNINGS: "1" },
+    env: { ...process.env, NODE_NO_WARNINGS: "1", ...environment },
   });
   let [output, errors] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => output += text);
@@ -91,21 +92,26 @@ export function straceMissing(): string | false {
   return status === 0 ? false : "strace is not allowed to trace here";
 }
 
-/** Runs `sweep` as a task: `--count N` and `--seed N`; prints its report, ends with 1 when it fails. */
+/**
+ * Runs `sweep` as a task: `--count N` and `--seed N`, and `--jobs N` where it can do several things at a
+ * time; prints its report, ends with 1 when it fails.
+ */
 export async function runAsTask(
   name: string,
   defaultCount: number,
-  sweep: (count: number, seed: number) => Promise<SweepReport>,
+  sweep: (count: number, seed: number, jobs: number) => Promise<SweepReport>,
 ): Promise<void> {
   const { values } = parseArgs({
-    options: { count: { type: "string" }, seed: { type: "string" } },
+    options: { count: { type: "string" }, seed: { type: "string" }, jobs: { type: "string" } },
   });
   const count = Number(values.count ?? defaultCount);
   const seed = Number(values.seed ?? Date.now() % 1_000_000);
   console.log(`${name}: count ${count}, seed ${seed}, ${process.execPath}`);
   const start = performance.now();
   try {
-    for (const [what, times] of Object.entries(await sweep(count, seed))) {
+    for (
+      const [what, times] of Object.entries(await sweep(count, seed, Number(values.jobs ?? 1)))
+    ) {
       console.log(`  ${String(times).padStart(6)}  ${what}`);
     }
     console.log(`${name}: passed in ${((performance.now() - start) / 1000).toFixed(1)} s`);

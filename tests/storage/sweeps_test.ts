@@ -9,8 +9,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { corruptionSweep } from "../../scripts/sweeps/corruption_sweep.ts";
 import { crashSweep } from "../../scripts/sweeps/crash_sweep.ts";
-import { diskSweep } from "../../scripts/sweeps/disk_sweep.ts";
-import { faultSweep, fullDiskSweep } from "../../scripts/sweeps/fault_sweep.ts";
+import { diskSweep, followerDiskSweep } from "../../scripts/sweeps/disk_sweep.ts";
+import { creationFaults, faultSweep } from "../../scripts/sweeps/fault_sweep.ts";
+import { fullDiskSweep, fullStoreSweep } from "../../scripts/sweeps/full_disk_sweep.ts";
 import { installSweep } from "../../scripts/sweeps/install_sweep.ts";
 import { storeSweep } from "../../scripts/sweeps/store_sweep.ts";
 import { straceMissing } from "../../scripts/sweeps/sweep.ts";
@@ -73,12 +74,42 @@ test(
   },
 );
 
+test(
+  "a follower goes on from a disk that lost un-synced writes of its log, its store and its snapshots",
+  { ...SLOW, skip },
+  async () => {
+    const report = await followerDiskSweep(60, seed);
+    assert.ok(report["follower's images that lack writes"] > 10);
+    assert.ok(report["follower's images with a store behind its log"] > 10);
+    assert.ok(report["follower's recorded events"] > 200);
+  },
+);
+
 test("any call that fails ends in a correct state or a typed stop", { ...SLOW, skip }, async () => {
-  const report = await faultSweep(16);
-  assert.equal(Object.values(report).reduce((sum, times) => sum + times, 0), 16);
+  const report = await faultSweep({ count: 30, seed });
+  assert.ok(report["runs in which a call failed"] > 15);
 });
+
+test(
+  "a database that cannot be turned to its write-ahead log for sure is refused",
+  { ...SLOW, skip },
+  async () => {
+    const [log, store] = await creationFaults();
+    assert.equal(log, "failed STORAGE_IO opening 0");
+    assert.equal(store, "failed KV_STORAGE opening 0");
+  },
+);
 
 test("a disk of any size that runs full ends in a typed stop", SLOW, async () => {
   const report = await fullDiskSweep(3);
   assert.ok(report["STORAGE_FULL"] > 1);
 });
+
+test(
+  "a store of any size that runs full ends in a typed stop, and goes on with more",
+  SLOW,
+  async () => {
+    const report = await fullStoreSweep(2);
+    assert.ok(report["KV_STORAGE"] > 5);
+  },
+);
