@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Message, RaftError, RawNode } from "../raft/mod.ts";
+import type { Message, PeerId, RaftError, RawNode } from "../raft/mod.ts";
 import { Admission } from "./admission.ts";
 import type { PeerEffects } from "./events.ts";
 import { LostVoterGuard } from "./lost_voter.ts";
@@ -19,6 +19,7 @@ export class CoreInput {
   readonly #lostVoter: LostVoterGuard | undefined;
   readonly #lastApplied: () => number;
   readonly #counters: PeerCounters;
+  readonly #acknowledged = new Map<PeerId, number>();
 
   /** @param lastApplied the last index the state machine has applied, whenever it is called. */
   constructor(
@@ -45,6 +46,14 @@ export class CoreInput {
     if (guarded.message !== undefined) this.#admit(guarded.message, effects);
   }
 
+  /**
+   * The highest index that a peer has acknowledged to this one since it runs, in whatever term; 0 when
+   * there is none. The core forgets that when it does not lead any more.
+   */
+  acknowledged(peerId: PeerId): number {
+    return this.#acknowledged.get(peerId) ?? 0;
+  }
+
   /** Takes the message of a snapshot whose state has arrived whole. */
   receiveSnapshot(message: Message, effects: PeerEffects): void {
     this.#counters.messagesReceived++;
@@ -60,12 +69,17 @@ export class CoreInput {
   step(message: Message, effects: PeerEffects): void {
     const error = this.#core.step(message);
     if (error !== undefined) this.refuse(error, effects);
+    else if (message.type === "append-response" && !message.reject) this.#remember(message);
   }
 
   /** Counts and reports what was refused. */
   refuse(error: RaftError, effects: PeerEffects): void {
     this.#counters.messagesRefused++;
     effects.refused.push(error);
+  }
+
+  #remember({ from, index }: Message): void {
+    if (index > this.acknowledged(from)) this.#acknowledged.set(from, index);
   }
 
   #admit(message: Message, effects: PeerEffects): void {

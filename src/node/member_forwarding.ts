@@ -138,8 +138,8 @@ export class MemberForwarding {
 }
 
 function standingOf({ peer }: Region, peerId: number): Omit<Standing, "members"> {
-  const { voters, learners, progress } = peer.status();
-  const matchIndex = progress?.get(peerId)?.matchIndex ?? 0;
+  const { voters, learners } = peer.status();
+  const matchIndex = peer.acknowledged(peerId);
   if (peer.isRemoved(peerId)) return { role: "removed", matchIndex };
   if (voters.includes(peerId)) return { role: "voter", matchIndex };
   return { role: learners.includes(peerId) ? "learner" : "none", matchIndex };

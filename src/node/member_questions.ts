@@ -24,7 +24,10 @@ import type { MemberChangeResult } from "./options.ts";
 export interface Standing {
   /** Its role in the configuration; `removed` when its id is used up, `none` when it is not known. */
   readonly role: "voter" | "learner" | "none" | "removed";
-  /** Up to where it is known to have the log; 0 when the member that was asked does not lead. */
+  /**
+   * Up to where it was seen to have the log by the member that was asked, in any term that this one
+   * has led since it runs; 0 when it was not.
+   */
   readonly matchIndex: number;
   /** Where the members live, as the one that was asked has it. */
   readonly members: readonly MemberRecord[];

@@ -252,6 +252,11 @@ export class Peer {
     return this.#activity.isAlive(peerId, timeouts);
   }
 
+  /** The highest index that another peer was seen to have, since this one runs; 0 when there is none. */
+  acknowledged(peerId: PeerId): number {
+    return this.#input.acknowledged(peerId);
+  }
+
   /** Whether an id belonged to a member that was removed. */
   isRemoved(peerId: PeerId): boolean {
     return this.#book?.isRemoved(peerId) ?? false;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NotLeaderError, TimedOutError } from "../../src/node/mod.ts";
+import { askStanding, NotLeaderError, TimedOutError } from "../../src/node/mod.ts";
 import { decodeChangeOutcome, encodeMemberQuestion } from "../../src/node/member_questions.ts";
 import { MemoryDisk, MemoryNodeStorage } from "../../src/storage/memory.ts";
 import { type ClusterOptions, TestCluster, withResource } from "./cluster.ts";
@@ -223,6 +223,27 @@ test("a node that is no member cannot change the members", () =>
     const answer = await cluster.complete(asked);
     assert.throws(() => decodeChangeOutcome(answer), { code: "NOT_TAKEN" });
     assert.equal(members(cluster, leader), "1 2 3");
+    await stranger.close();
+  }));
+
+test("a member that led says what another had, when it leads no more", () =>
+  withCluster(async (cluster) => {
+    const leader = await cluster.leader();
+    const [next, lost] = cluster.others(leader);
+    await write(cluster, leader, 5);
+    await cluster.until("it has them", () => cluster.node(lost).status().lastApplied >= 6);
+    await cluster.crash(lost);
+    await cluster.complete(cluster.node(leader).transferLeader(next));
+    const stranger = cluster.network.transport(lost);
+    await stranger.start({ receive() {}, unreachable() {}, snapshotSent() {} });
+    const ask = async (nodeId: number) => {
+      stranger.addNode(nodeId, "memory");
+      const asked = askStanding(stranger, nodeId, 1, lost, 10_000);
+      const { role, matchIndex } = await cluster.complete(asked);
+      return { role, has: matchIndex >= 6 };
+    };
+    assert.deepEqual(await ask(leader), { role: "voter", has: true });
+    assert.deepEqual(await ask(next), { role: "voter", has: false });
     await stranger.close();
   }));
 
