@@ -116,7 +116,6 @@ export function encodeFrame(items: readonly RegionMessage[]): Uint8Array {
  */
 export function decodeFrame(bytes: Uint8Array, limits: FrameLimits = {}): DecodedFrame {
   const messageBytesMax = limits.messageBytesMax ?? Infinity;
-  const copyBelow = bytes.buffer.byteLength / VIEW_SHARE;
   const messages: RegionMessage[] = [];
   const refused: WireError[] = [];
   const reader = new Reader(bytes);
@@ -134,7 +133,8 @@ export function decodeFrame(bytes: Uint8Array, limits: FrameLimits = {}): Decode
     const end = reader.lengthEnd("Frame.messages");
     const length = end - reader.position;
     try {
-      if (length >= COPY_BYTES_MIN && length < copyBelow) {
+      // The buffer of a small array is made when it is first asked for: not for messages this short.
+      if (length >= COPY_BYTES_MIN && length < bytes.buffer.byteLength / VIEW_SHARE) {
         const copy = new Uint8Array(length);
         copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + reader.position, length));
         messages.push(readRegionMessage(new Reader(copy), messageBytesMax));
