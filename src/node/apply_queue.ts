@@ -221,9 +221,14 @@ export class ApplyQueue {
   }
 
   #takeResponses(): readonly Message[] {
-    const done = this.#responses.filter((response) => response.lastIndex <= this.#lastApplied);
-    this.#responses = this.#responses.slice(done.length);
-    return done.flatMap((response) => response.messages);
+    const responses = this.#responses;
+    const messages: Message[] = [];
+    let done = 0;
+    for (; done < responses.length && responses[done].lastIndex <= this.#lastApplied; done++) {
+      messages.push(...responses[done].messages);
+    }
+    this.#responses = responses.slice(done);
+    return messages;
   }
 }
 
