@@ -207,10 +207,10 @@ export class Host {
   #carryOut(replica: Replica, effects: PeerEffects): void {
     const { crashPoint, incarnation } = this;
     if (crashPoint === "before-sending") return this.#crashInTurn();
-    const some = crashPoint === "while-sending"
-      ? this.#chance.below(effects.messages.length + 1)
-      : effects.messages.length;
-    this.#send(replica, effects.messages.slice(0, some));
+    const sent = crashPoint === "while-sending"
+      ? effects.messages.slice(0, this.#chance.below(effects.messages.length + 1))
+      : effects.messages;
+    this.#send(replica, sent);
     for (const request of effects.snapshots) this.#sendSnapshot(replica, request);
     if (crashPoint === "while-sending" || crashPoint === "before-writing") {
       return this.#crashInTurn();
@@ -230,6 +230,7 @@ export class Host {
   }
 
   #send(replica: Replica, messages: readonly Message[]): void {
+    if (messages.length === 0) return;
     const { regionId } = replica;
     const { batched, encodesMessages } = this.#world.environment;
     const nodeOf = (peerId: number): number => this.#handler.nodeOf(regionId, peerId);

@@ -18,7 +18,7 @@ export interface Packet {
   readonly regionId: number;
   readonly messages: readonly Message[];
   /** The same as bytes, when they travel as such. */
-  readonly frame?: Uint8Array;
+  readonly frame: Uint8Array | undefined;
 }
 
 /** What the network tells the nodes. */

@@ -17,29 +17,31 @@ export function packetsOf(
   nodeOf: (peerId: number) => number,
   batched: boolean,
 ): Packet[] {
+  const { from, regionId } = route;
   const packets: Packet[] = [];
-  const shared = new Map<number, Message[]>();
+  // What each packet carries, where more may join it.
+  const shared: (Message[] | undefined)[] = [];
   for (const message of messages) {
     const to = nodeOf(message.to);
     if (to === 0) continue;
     const isAlone = !batched || message.type === "snapshot";
-    const packet = isAlone ? undefined : shared.get(to);
-    if (packet !== undefined) {
-      packet.push(message);
+    const at = isAlone ? -1 : packets.findIndex((packet, at) => packet.to === to && shared[at]);
+    if (at >= 0) {
+      shared[at]!.push(message);
       continue;
     }
     const own = [message];
-    if (!isAlone) shared.set(to, own);
-    packets.push({ ...route, to, messages: own });
+    shared.push(isAlone ? undefined : own);
+    packets.push({ from, regionId, to, messages: own, frame: undefined });
   }
   return packets;
 }
 
 /** A packet as its bytes. */
 export function encodePacket(packet: Packet): Packet {
-  const { regionId } = packet;
-  const frame = encodeFrame(packet.messages.map((message) => ({ regionId, message })));
-  return { ...packet, frame };
+  const { from, to, regionId, messages } = packet;
+  const frame = encodeFrame(messages.map((message) => ({ regionId, message })));
+  return { from, regionId, to, messages, frame };
 }
 
 /** The messages of a packet as its receiver sees them. */

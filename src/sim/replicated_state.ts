@@ -50,12 +50,13 @@ export class ReplicatedState {
 
   /** Applies a batch; one result a command. */
   apply(batch: ApplyBatch): unknown[] {
+    const { lastApplied, nodeState, sessionState } = batch;
     const commands = batch.commands.map(({ index, term, bytes }) => ({
       index,
       term,
-      bytes: bytes.subarray(MARK_BYTES),
+      bytes: bytes.slice(MARK_BYTES),
     }));
-    const results = this.machine.apply({ ...batch, commands });
+    const results = this.machine.apply({ commands, lastApplied, nodeState, sessionState });
     for (const [key, value] of nodeStateOf(batch, results)) this.#set(key, value);
     return results;
   }
