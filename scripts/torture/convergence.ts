@@ -120,7 +120,8 @@ async function withClient<T>(
   }
 }
 
-async function untilDone<T>(
+/** Waits until a condition gives something; what it throws of the etcd API means that it does not yet. */
+export async function untilDone<T>(
   { deadlineMs, check }: Wait,
   what: () => string,
   condition: () => Promise<T | undefined>,

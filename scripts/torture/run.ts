@@ -203,7 +203,7 @@ class Run {
       await workload.stop();
     }
     this.#note("no call is under way");
-    await settleMembers(cluster);
+    await settleMembers(cluster, waitFor(cluster));
     this.#note("the members are those that run");
     const [state] = await untilEqual(waitFor(cluster));
     this.#note("all members are in the same state");
