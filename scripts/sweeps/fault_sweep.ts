@@ -8,6 +8,7 @@
  *
  *     deno task fault:sweep                            every call
  *     deno task fault:sweep --count 20                 20 calls, of every kind alike
+ *     deno task fault:sweep --only openat              every call of a kind
  *     node scripts/sweeps/fault_sweep.ts --jobs 2      on Node, two runs at a time
  *
  * @module
@@ -16,7 +17,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { SqliteNodeStorage, verifyStorage } from "../../src/storage/sqlite/mod.ts";
-import { type FaultSweepOptions, runFirstFault, type Scenario, sweepFaults } from "./faults.ts";
+import { type FaultSweepOptions, runOneFault, type Scenario, sweepFaults } from "./faults.ts";
 import { writeSnapshots } from "./follower.ts";
 import { examine } from "./follower_examination.ts";
 import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
@@ -56,29 +57,45 @@ export function faultSweep(options: FaultSweepOptions): Promise<SweepReport> {
 
 const LOG_FILES = ["", "/raft.db", "/raft.db-wal", "/raft.db-journal", "/lock.db"];
 
-/**
- * Lets the first sync of the journal fail with which SQLite turns a new database to its write-ahead log,
- * of the log and of the store; a connection that does not run the statement to its end never learns of it.
- *
- * @returns how the two runs end.
- */
-export function creationFaults(): Promise<(string | undefined)[]> {
+/** Faults that SQLite itself does not tell of, unless it is asked in the right way. */
+export interface HiddenFaults {
+  /** The sync of the journal with which the new log is turned to its write-ahead log. */
+  readonly logCreation: string | undefined;
+  /** The same of the new store. */
+  readonly storeCreation: string | undefined;
+  /** The opening of the lock's file, which SQLite then opens for reading only; and that of the log. */
+  readonly lock: string | undefined;
+  readonly log: string | undefined;
+}
+
+/** Lets each of them happen to the follower. @returns how it ends. */
+export function hiddenFaults(): Promise<HiddenFaults> {
   return withDirectory(async (parent) => {
     await writeSnapshots(parent, SNAPSHOTS, false);
-    const ends = [];
-    for (const file of ["raft.db-journal", "kv.db-journal"]) {
-      ends.push(
-        await runFirstFault(join(parent, "run"), {
+    const fault = (file: string, call: "fsync" | "openat", when: number) =>
+      runOneFault(
+        join(parent, "run"),
+        {
           name: file,
           paths: (directory) => [join(directory, file)],
           command: (directory) => commandOf("follower_process.ts", [directory, "direct", parent]),
           check: () => Promise.resolve(""),
-        }, "fsync"),
+        },
+        call,
+        when,
       );
-    }
-    return ends;
+    return {
+      logCreation: await fault("raft.db-journal", "fsync", 1),
+      storeCreation: await fault("kv.db-journal", "fsync", 1),
+      // When it is started again: the files are there.
+      lock: await fault("lock.db", "openat", 2),
+      log: await fault("raft.db", "openat", LOG_OPENINGS),
+    };
   });
 }
+
+/** The openings of the log up to that for writing, when the follower is started for the second time. */
+const LOG_OPENINGS = 5;
 
 /** The script that writes to the log alone. */
 function logScenarios(states: readonly string[]): Scenario[] {
@@ -175,7 +192,8 @@ function acknowledgedBy(lines: readonly string[]): number {
 
 if (import.meta.main) {
   const missing = straceMissing();
-  const run = (count: number, seed: number, jobs: number) => faultSweep({ count, seed, jobs });
+  const run = (count: number, seed: number, jobs: number, only: string) =>
+    faultSweep({ count, seed, jobs, only });
   if (missing === false) await runAsTask("fault sweep", Infinity, run);
   else console.log(`fault sweep: skipped, ${missing}`);
 }

@@ -73,20 +73,24 @@ export interface FaultSweepOptions {
   readonly seed: number;
   /** Runs at a time. Default 1. */
   readonly jobs?: number;
+  /** Only kinds whose name, as in the report (`follower's spool, rename`), contains this. Default: all. */
+  readonly only?: string;
 }
 
 /**
- * Runs a scenario with one call failing, the first of its kind, and returns how it ended.
+ * Runs a scenario with one call failing, the one of its kind that `when` says, from 1, and returns how
+ * it ended.
  *
  * @throws when the process did not come to the call.
  */
-export async function runFirstFault(
+export async function runOneFault(
   directory: string,
   scenario: Scenario,
   call: Call,
+  when: number,
 ): Promise<string | undefined> {
   await scenario.prepare?.(directory);
-  const inject = `inject=${call}:error=EIO:when=1`;
+  const inject = `inject=${call}:error=EIO:when=${when}`;
   const { lines, errors } = await trace(directory, scenario, [call], ["-e", inject]);
   const failed = linesOf(directory).some((line) => line.includes("(INJECTED)"));
   remove(directory);
@@ -98,13 +102,14 @@ export async function runFirstFault(
 export async function sweepFaults(
   parent: string,
   scenarios: readonly Scenario[],
-  { count, seed, jobs = 1 }: FaultSweepOptions,
+  { count, seed, jobs = 1, only = "" }: FaultSweepOptions,
 ): Promise<SweepReport> {
   const report: SweepReport = {};
   const kinds: Fault[][] = [];
   for (const scenario of scenarios) {
     const counts = await countCalls(join(parent, "count"), scenario);
     for (const [call, threads] of counts) {
+      if (!`${scenario.name}, ${call}`.includes(only)) continue;
       kinds.push(faultsOf(scenario, call, Math.max(...threads.values())));
       const calls = [...threads.values()].reduce((sum, times) => sum + times, 0);
       add(report, "calls of the scripts", calls);

@@ -93,16 +93,21 @@ export function straceMissing(): string | false {
 }
 
 /**
- * Runs `sweep` as a task: `--count N` and `--seed N`, and `--jobs N` where it can do several things at a
- * time; prints its report, ends with 1 when it fails.
+ * Runs `sweep` as a task: `--count N` and `--seed N`, and where it can do several things at a time, or a
+ * part, `--jobs N` and `--only TEXT`; prints its report, ends with 1 when it fails.
  */
 export async function runAsTask(
   name: string,
   defaultCount: number,
-  sweep: (count: number, seed: number, jobs: number) => Promise<SweepReport>,
+  sweep: (count: number, seed: number, jobs: number, only: string) => Promise<SweepReport>,
 ): Promise<void> {
   const { values } = parseArgs({
-    options: { count: { type: "string" }, seed: { type: "string" }, jobs: { type: "string" } },
+    options: {
+      count: { type: "string" },
+      seed: { type: "string" },
+      jobs: { type: "string" },
+      only: { type: "string" },
+    },
   });
   const count = Number(values.count ?? defaultCount);
   const seed = Number(values.seed ?? Date.now() % 1_000_000);

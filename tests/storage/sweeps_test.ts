@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { corruptionSweep } from "../../scripts/sweeps/corruption_sweep.ts";
 import { crashSweep } from "../../scripts/sweeps/crash_sweep.ts";
 import { diskSweep, followerDiskSweep } from "../../scripts/sweeps/disk_sweep.ts";
-import { creationFaults, faultSweep } from "../../scripts/sweeps/fault_sweep.ts";
+import { faultSweep, hiddenFaults } from "../../scripts/sweeps/fault_sweep.ts";
 import { fullDiskSweep, fullStoreSweep } from "../../scripts/sweeps/full_disk_sweep.ts";
 import { installSweep } from "../../scripts/sweeps/install_sweep.ts";
 import { storeSweep } from "../../scripts/sweeps/store_sweep.ts";
@@ -91,12 +91,14 @@ test("any call that fails ends in a correct state or a typed stop", { ...SLOW, s
 });
 
 test(
-  "a database that cannot be turned to its write-ahead log for sure is refused",
+  "a database that SQLite could not turn to its write-ahead log, or opens for reading only, is refused",
   { ...SLOW, skip },
   async () => {
-    const [log, store] = await creationFaults();
-    assert.equal(log, "failed STORAGE_IO opening 0");
-    assert.equal(store, "failed KV_STORAGE opening 0");
+    const { logCreation, storeCreation, lock, log } = await hiddenFaults();
+    assert.equal(logCreation, "failed STORAGE_IO opening 0");
+    assert.equal(storeCreation, "failed KV_STORAGE opening 0");
+    assert.equal(lock, "failed STORAGE_READ_ONLY opening 0");
+    assert.equal(log, "failed STORAGE_READ_ONLY opening 0");
   },
 );
 

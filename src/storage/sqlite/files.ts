@@ -288,6 +288,9 @@ function createTables(database: Database, identity: NodeIdentity): void {
           FORMAT_VERSION,
           identityChecksum(identity, FORMAT_VERSION),
         );
+    } else {
+      // To begin is not enough: where SQLite can open the file for reading only, it begins to read.
+      database.run("DELETE FROM node_identity WHERE false");
     }
     database.run("COMMIT");
   } catch (error) {

@@ -32,6 +32,9 @@ export class DirectoryLock {
       database = openDatabase(join(directory, LOCK_FILE));
       database.prepare("PRAGMA journal_mode = MEMORY").all();
       database.run("BEGIN EXCLUSIVE");
+      // Where SQLite can open the file for reading only, that takes a shared lock and says nothing. A
+      // change, which is never committed, needs the real one.
+      database.run("CREATE TABLE held (id INTEGER)");
       return new DirectoryLock(database);
     } catch (error) {
       database?.close();
