@@ -114,9 +114,8 @@ export async function runAsTask(
   console.log(`${name}: count ${count}, seed ${seed}, ${process.execPath}`);
   const start = performance.now();
   try {
-    for (
-      const [what, times] of Object.entries(await sweep(count, seed, Number(values.jobs ?? 1)))
-    ) {
+    const report = await sweep(count, seed, Number(values.jobs ?? 1), values.only ?? "");
+    for (const [what, times] of Object.entries(report)) {
       console.log(`  ${String(times).padStart(6)}  ${what}`);
     }
     console.log(`${name}: passed in ${((performance.now() - start) / 1000).toFixed(1)} s`);
