@@ -17,6 +17,7 @@ import { GrpcTransport } from "../transport/grpc/mod.ts";
 import { formatAddress, type MemberAddress } from "./addresses.ts";
 import { CommandFailedError } from "./errors.ts";
 import { checkFirstStart, REGION_ID } from "./first_start.ts";
+import { checkFounders } from "./founders.ts";
 import { Expulsion, membershipOf, membersOf } from "./membership.ts";
 import type { ServerTls, TlsFiles } from "./server_tls.ts";
 import { logDamage } from "./storage_store.ts";
@@ -191,9 +192,9 @@ async function openData(
       writer: options.storageWriter,
       logger,
     });
-    if (!isNew && storage.region(REGION_ID) === undefined) {
-      await checkFirstStart(options, transport, logger);
-    }
+    const region = storage.region(REGION_ID);
+    if (region !== undefined) checkFounders(options, region);
+    else if (!isNew) await checkFirstStart(options, transport, logger);
     return { storage, store: openStore(data, logger) };
   } catch (error) {
     await storage?.close();
