@@ -14,7 +14,7 @@ const GAP_MS_MIN = 200;
 const GAP_MS_MAX = 2_200;
 
 /** How long nodes may take to start and members to change, once nothing else is in their way. */
-const HEALING_MS_MAX = 120_000;
+const HEALING_MS_MAX = 180_000;
 
 /** Kinds of which only one is under way at a time. */
 const EXCLUSIVE: readonly FaultKind[] = ["absence", "lost disk", "removal"];

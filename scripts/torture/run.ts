@@ -18,7 +18,7 @@ import { Recorder } from "./recorder.ts";
 import { Workload } from "./workload.ts";
 
 const NODES = 3;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const KEYS_MS = 10_000;
 
 /** A run of so long in which something never happened that should have says little, and fails. */
