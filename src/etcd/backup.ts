@@ -97,7 +97,7 @@ export async function openBackup(path: string): Promise<OpenBackup> {
 
 async function readBackup(path: string, handle: FileHandle): Promise<OpenBackup> {
   const { size } = await handle.stat();
-  const head = await readAt(handle, 0, MAGIC.length + 4);
+  const head = await readAt(path, handle, 0, MAGIC.length + 4);
   if (!head.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new BackupError(
       `Cannot read ${path} as it is no snapshot of flaredb (those of etcd cannot be restored here)`,
@@ -107,14 +107,14 @@ async function readBackup(path: string, handle: FileHandle): Promise<OpenBackup>
   const descriptionBytes = head.readUInt32BE(MAGIC.length);
   if (descriptionBytes > DESCRIPTION_BYTES_MAX) throw damaged(path);
   const description = JSON.parse(
-    (await readAt(handle, head.length, descriptionBytes)).toString(),
+    (await readAt(path, handle, head.length, descriptionBytes)).toString(),
   );
   if (description.version !== VERSION) {
     throw new BackupError(
       `Cannot read ${path} as its version must be ${VERSION}: found ${description.version}`,
     );
   }
-  const length = await readAt(handle, size - SHA256_BYTES - LENGTH_BYTES, LENGTH_BYTES);
+  const length = await readAt(path, handle, size - SHA256_BYTES - LENGTH_BYTES, LENGTH_BYTES);
   const stateBytes = Number(length.readBigUInt64BE());
   const start = head.length + descriptionBytes;
   if (start + stateBytes + LENGTH_BYTES + SHA256_BYTES > size) throw damaged(path);
@@ -129,9 +129,9 @@ async function checkSum(path: string, handle: FileHandle, size: number): Promise
   const hash = createHash("sha256");
   const end = size - SHA256_BYTES;
   for (let position = 0; position < end; position += READ_BYTES) {
-    hash.update(await readAt(handle, position, Math.min(READ_BYTES, end - position)));
+    hash.update(await readAt(path, handle, position, Math.min(READ_BYTES, end - position)));
   }
-  if (!hash.digest().equals(await readAt(handle, end, SHA256_BYTES))) throw damaged(path);
+  if (!hash.digest().equals(await readAt(path, handle, end, SHA256_BYTES))) throw damaged(path);
 }
 
 async function* readRange(
@@ -142,18 +142,23 @@ async function* readRange(
   const handle = await open(path, "r");
   try {
     for (let at = 0; at < length; at += READ_BYTES) {
-      yield await readAt(handle, start + at, Math.min(READ_BYTES, length - at));
+      yield await readAt(path, handle, start + at, Math.min(READ_BYTES, length - at));
     }
   } finally {
     await handle.close();
   }
 }
 
-async function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+async function readAt(
+  path: string,
+  handle: FileHandle,
+  position: number,
+  length: number,
+): Promise<Buffer> {
   const bytes = Buffer.alloc(Math.max(0, length));
   for (let done = 0; done < length;) {
     const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw new BackupError("Cannot read a snapshot as it is cut short");
+    if (bytesRead === 0) throw new BackupError(`Cannot read ${path} as it is cut short`);
     done += bytesRead;
   }
   return bytes;

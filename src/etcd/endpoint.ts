@@ -9,6 +9,7 @@ import { checkServerIdentity } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { ConfigError } from "../raft/mod.ts";
 import { channelCredentials } from "../tls/grpc_credentials.ts";
+import { withoutEmptyNote } from "../tls/mod.ts";
 import type { Method } from "./client_methods.ts";
 import type { EtcdClientTls } from "./client_options.ts";
 import { EtcdError } from "./errors.ts";
@@ -69,7 +70,7 @@ export function toEtcdError(error: grpc.ServiceError, endpoint: string, write: b
   const neverTaken = isNeverTaken(error.code, error.details);
   return new EtcdError({
     status: error.code,
-    reason: error.details,
+    reason: withoutEmptyNote(error.details),
     endpoint,
     mayHaveTakenEffect: write && !neverTaken,
     retryable: error.code === GrpcStatus.UNAVAILABLE && (!write || neverTaken),

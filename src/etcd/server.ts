@@ -15,7 +15,7 @@ import {
   readTxnRequest,
 } from "../kv/mod.ts";
 import { SourceServerCredentials } from "../tls/grpc_credentials.ts";
-import { limitConnections } from "../tls/mod.ts";
+import { limitConnections, listenWith } from "../tls/mod.ts";
 import {
   readMemberAddRequest,
   readMemberIdRequest,
@@ -82,16 +82,17 @@ export class EtcdServer {
   }
 
   /** Listens. Returns the address with the port that was bound. @throws ListenError */
-  start(): Promise<string> {
+  async start(): Promise<string> {
     const { listen } = this.#options;
     const credentials = this.#credentials ?? grpc.ServerCredentials.createInsecure();
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(listen, credentials, (cause, port) => {
-        if (cause !== null) return reject(new ListenError(listen, cause));
-        limitConnections(this.#server, this.#options.connectionsMax);
-        resolve(listen.replace(/:\d+$/, `:${port}`));
-      });
-    });
+    let port: number;
+    try {
+      port = await listenWith(this.#server, listen, credentials);
+    } catch (cause) {
+      throw new ListenError(listen, cause as Error);
+    }
+    limitConnections(this.#server, this.#options.connectionsMax);
+    return listen.replace(/:\d+$/, `:${port}`);
   }
 
   /**

@@ -97,6 +97,11 @@ test("a saved snapshot makes a new cluster with the same keys and revisions", LO
     for (const id of [1, 2]) assert.equal((await restore(id)).code, 0);
     assert.match((await restore(1)).errors, /holds data already/);
     assert.match((await restore(3, file, "old")).errors, /must not have the name of the old one/);
+    for (const length of [3, 300]) {
+      const cut = join(directory, `cut-${length}.db`);
+      await writeFile(cut, bytes.subarray(0, length));
+      assert.ok((await restore(3, cut)).errors.includes(`Cannot read ${cut} as it is cut short`));
+    }
     bytes[bytes.length >> 1] ^= 1;
     await writeFile(join(directory, "damaged.db"), bytes);
     assert.match(

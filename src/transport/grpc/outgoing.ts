@@ -16,6 +16,7 @@ import {
   messageWireSize,
   type Welcome,
 } from "../../wire/mod.ts";
+import { withoutEmptyNote } from "../../tls/mod.ts";
 import type { RegionMessage } from "../contract.ts";
 import type { TransportCounters } from "../counters.ts";
 import { type OutgoingFrame, SendQueue, writeFrame } from "../send_queue.ts";
@@ -318,5 +319,5 @@ export class OutgoingLink {
 }
 
 function failureText(error: grpc.ServiceError): string {
-  return `${grpc.status[error.code] ?? error.code}: ${error.details}`;
+  return `${grpc.status[error.code] ?? error.code}: ${withoutEmptyNote(error.details)}`;
 }
