@@ -266,8 +266,10 @@ export class EtcdClient {
         if (!(error instanceof EtcdError) || !error.retryable) throw error;
         if (index === this.#current) this.#current = (index + 1) % this.#endpoints.length;
         if (attempt % candidates !== 0) continue;
-        if (Date.now() + waitMs >= deadline) throw error;
+        // With hardly any time left, another attempt would make an unknown outcome of a clear answer.
+        if (Date.now() + 2 * waitMs > deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, waitMs));
+        if (Date.now() + waitMs > deadline) throw error;
         waitMs = Math.min(waitMs * 2, RETRY_WAIT_MS_MAX);
       }
     }
