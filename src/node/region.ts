@@ -308,14 +308,24 @@ export class Region implements ArrivalRegion, DepartureRegion {
   #applyBatch(batch: ApplyBatch): void {
     try {
       const results = this.stateMachine.apply(batch);
-      if (Array.isArray(results)) return this.push({ type: "applied", results });
-      this.#applying = Promise.resolve(results).then(
-        (resolved) => this.push({ type: "applied", results: resolved }),
-        (error) => this.#stateMachineFailed(error),
-      );
+      if (Array.isArray(results)) return this.#applied(batch, results);
+      this.#applying = Promise.resolve(results)
+        .then((resolved) => this.#applied(batch, resolved))
+        .catch((error) => this.#stateMachineFailed(error));
     } catch (error) {
       this.#stateMachineFailed(error);
     }
+  }
+
+  /** A snapshot or a restart would begin at a wrong entry where the machine does not know where it is. */
+  #applied(batch: ApplyBatch, results: unknown[]): void {
+    const found = this.stateMachine.lastApplied();
+    if (found !== batch.lastApplied) {
+      throw new StateMachineError(
+        `lastApplied() must be what the batch says, ${batch.lastApplied}: it is ${found}`,
+      );
+    }
+    this.push({ type: "applied", results });
   }
 
   #storageFailed(error: unknown): void {

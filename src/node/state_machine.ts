@@ -70,7 +70,8 @@ export interface StateMachine<Result = unknown> {
    * Applies a batch and records `lastApplied` and the node's state with it, atomically. It need not
    * be durable when it returns: what is lost in a crash is applied again from the log, from
    * `lastApplied()` on. Returns one result a command, in order. A command that the application
-   * refuses is a result, not an exception: an exception stops the node.
+   * refuses is a result, not an exception: an exception, another number of results, or a
+   * `lastApplied()` other than the batch's afterwards stops the node.
    */
   apply(batch: ApplyBatch): Result[] | Promise<Result[]>;
   /** The index of the last applied entry; 0 at first. */
