@@ -79,8 +79,13 @@ function propose(cluster: Cluster, region: SimRegion, command: Uint8Array): Atte
     ? members[world.steps % members.length]
     : members.find((member) => member.peer!.state === "leader") ?? members[0];
   const attempt = region.truth.propose(command);
-  const proposals = [new ProposalRequest(attempt.command, Infinity)];
-  cluster.hostOf(replica).push(region.regionId, { type: "proposals", proposals });
+  // What a leader that is full drops stays open until its term ends, or its deadline: without one it
+  // would take the room of those that follow.
+  const { electionTick, tickUs } = world.environment;
+  const host = cluster.hostOf(replica);
+  const deadline = host.clock.nowMs + RETRY_ELECTION_TIMEOUTS * electionTick * tickUs / 1_000;
+  const proposals = [new ProposalRequest(attempt.command, deadline)];
+  host.push(region.regionId, { type: "proposals", proposals });
   return attempt;
 }
 
