@@ -115,7 +115,7 @@ async function choosePorts(
         "choose another --port, or 0 for free ones",
     );
   }
-  say(`port ${taken.join(" and port ")} of ${HOST} is taken: using free ports instead\n`);
+  say(`taken on ${HOST}: port ${taken.join(", ")}; free ports are used instead\n`);
   return freePorts(HOST, count);
 }
 
