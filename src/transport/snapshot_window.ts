@@ -7,14 +7,11 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { encodeSnapshotFrame, type SnapshotEnd } from "../wire/mod.ts";
 import type { SnapshotChunks } from "./contract.ts";
 import { freeBytes } from "./free_bytes.ts";
-
-/** For how long is read in one turn of the event loop, at most, beside one chunk of the source. */
-const TURN_MS = 0.5;
+import type { SnapshotPace } from "./snapshot_pace.ts";
 
 /** A piece of a snapshot, as it is sent. */
 export interface SnapshotPiece {
@@ -38,20 +35,20 @@ export class SnapshotWindow {
   private readonly chunks: SnapshotChunks;
   private readonly source: AsyncIterator<Uint8Array>;
   private readonly windowBytes: number;
-  private readonly nowMs: () => number;
+  private readonly pace: SnapshotPace;
   private readonly hash: Hash = createHash("sha256");
   private closed = false;
   private readonly waiting = new Set<() => void>();
 
   /**
    * @param windowBytes most bytes read and not stored, beside one chunk of the source.
-   * @param nowMs a clock in milliseconds that never goes back.
+   * @param pace rests between turns.
    */
-  constructor(chunks: SnapshotChunks, windowBytes: number, nowMs: () => number) {
+  constructor(chunks: SnapshotChunks, windowBytes: number, pace: SnapshotPace) {
     this.chunks = chunks;
     this.source = chunks[Symbol.asyncIterator]();
     this.windowBytes = windowBytes;
-    this.nowMs = nowMs;
+    this.pace = pace;
   }
 
   /**
@@ -62,27 +59,30 @@ export class SnapshotWindow {
    * @param arrived called whenever there are new pieces, and at the end.
    */
   async read(pieceBytesMax: () => number, arrived: () => void): Promise<void> {
-    let turnEndMs = this.nowMs() + TURN_MS;
+    let turnStart = this.readBytes;
     while (!this.closed) {
       if (this.readBytes - this.storedBytes >= this.windowBytes) {
         await new Promise<void>((resolve) => this.waiting.add(resolve));
         continue;
       }
-      const next = await this.source.next();
+      const next = await this.pace.work(() => this.source.next());
       if (this.closed) return;
       if (next.done === true) {
         this.end = { totalBytes: this.readBytes, sha256: this.hash.digest() };
         arrived();
         return;
       }
-      this.cut(next.value, pieceBytesMax());
-      this.chunks.recycle?.(next.value);
-      arrived();
+      const chunk = next.value;
+      this.pace.work(() => {
+        this.cut(chunk, pieceBytesMax());
+        this.chunks.recycle?.(chunk);
+        arrived();
+      });
       // What others do in this event loop, such as taking writes, comes first: they get their turn
       // after little of this, so that each of their steps takes hardly longer than without it.
-      if (this.nowMs() < turnEndMs) continue;
-      await setImmediate();
-      turnEndMs = this.nowMs() + TURN_MS;
+      if (!this.pace.isDue) continue;
+      await this.pace.rest(this.readBytes - turnStart);
+      turnStart = this.readBytes;
     }
   }
 

@@ -80,6 +80,12 @@ export interface GrpcTransportOptions {
   /** Most bytes in one piece of a streamed snapshot, from 1 KiB to 1 MiB. Default 256 KiB. */
   readonly snapshotChunkBytes?: number;
   /**
+   * Most bytes a second of each snapshot that is streamed to another node. It goes slower where that
+   * would take more than a fifth of this process's event loop, and while others keep that busy. From
+   * 64 KiB. Default 32 MiB.
+   */
+  readonly snapshotBytesPerSecondMax?: number;
+  /**
    * How long the transfer of a snapshot may get no further before both sides give it up, broken
    * connections included, in milliseconds. Must exceed what a sync of the receiver's disk takes.
    * Default 60,000.
@@ -148,6 +154,7 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
     queueMessagesMax: options.queueMessagesMax ?? 16_384,
     windowBytes: options.windowBytes ?? 4 * MIB,
     snapshotChunkBytes: options.snapshotChunkBytes ?? 256 * KIB,
+    snapshotBytesPerSecondMax: options.snapshotBytesPerSecondMax ?? 32 * MIB,
     snapshotStallMs: options.snapshotStallMs ?? 60_000,
     connectionsMax: options.connectionsMax ?? 256,
     backoffMs: options.backoffMs ?? 50,
@@ -169,6 +176,12 @@ export function checkOptions(options: GrpcTransportOptions): CheckedOptions {
   checkInteger("queueMessagesMax", checked.queueMessagesMax, 1, Number.MAX_SAFE_INTEGER);
   checkInteger("windowBytes", checked.windowBytes, KIB, Number.MAX_SAFE_INTEGER);
   checkInteger("snapshotChunkBytes", checked.snapshotChunkBytes, KIB, MIB);
+  checkInteger(
+    "snapshotBytesPerSecondMax",
+    checked.snapshotBytesPerSecondMax,
+    64 * KIB,
+    Number.MAX_SAFE_INTEGER,
+  );
   checkInteger("snapshotStallMs", checked.snapshotStallMs, 1, TIMER_MS_MAX);
   checkInteger("connectionsMax", checked.connectionsMax, 2, TIMER_MS_MAX);
   checkInteger("backoffMs", checked.backoffMs, 1, TIMER_MS_MAX);

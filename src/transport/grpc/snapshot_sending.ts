@@ -24,6 +24,7 @@ import type {
   SnapshotProgress,
   SnapshotTransfer,
 } from "../contract.ts";
+import { SnapshotPace } from "../snapshot_pace.ts";
 import { SnapshotWindow } from "../snapshot_window.ts";
 import { Backoff } from "./backoff.ts";
 import { channelCredentials, channelOptions, passBytes, SEND_SNAPSHOT_PATH } from "./channel.ts";
@@ -84,11 +85,11 @@ export class SnapshotSender implements SnapshotTransfer {
     const { regionId, message, chunks } = snapshot;
     const transferId = new Uint8Array(randomBytes(TRANSFER_ID_BYTES));
     this.begin = { kind: "begin", begin: { transferId, regionId, message } };
-    const { windowBytes, snapshotChunkBytes, backoffMs, backoffMsMax, random, nowMs } =
-      context.options;
-    this.window = new SnapshotWindow(chunks, windowBytes, nowMs);
-    this.pieceBytesMax = snapshotChunkBytes;
-    this.backoff = new Backoff(backoffMs, backoffMsMax, random);
+    const { options } = context;
+    const pace = new SnapshotPace(options.snapshotBytesPerSecondMax, options.nowMs);
+    this.window = new SnapshotWindow(chunks, options.windowBytes, pace);
+    this.pieceBytesMax = options.snapshotChunkBytes;
+    this.backoff = new Backoff(options.backoffMs, options.backoffMsMax, options.random);
     this.done = new Promise((resolve) => this.report = resolve);
     this.released = new Promise((resolve) => this.reportReleased = resolve);
     this.expectProgress();
