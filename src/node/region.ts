@@ -117,6 +117,10 @@ export class Region implements ArrivalRegion, DepartureRegion {
     return this.peer.status().progress?.has(peerId) ?? false;
   }
 
+  hears(peerId: PeerId): boolean {
+    return this.peer.status().progress?.get(peerId)?.recentActive ?? false;
+  }
+
   sent(peerId: PeerId, ok: boolean): void {
     this.push({ type: "snapshot-sent", peerId, ok });
   }

@@ -17,6 +17,8 @@ export interface DepartureRegion {
   leadsIn(term: number): boolean;
   /** Whether the peer is in its configuration. */
   hasPeer(peerId: PeerId): boolean;
+  /** Whether the peer was heard from lately. */
+  hears(peerId: PeerId): boolean;
   /**
    * A snapshot as of now, and what it stands for; undefined while none can be made.
    *
@@ -40,11 +42,14 @@ interface Departure {
   loggedTicks: number;
 }
 
-/** A failure that is told later. */
+/** How a transfer ended, told later. */
 interface LateReport {
   readonly region: DepartureRegion;
   readonly peerId: PeerId;
+  readonly ok: boolean;
   ticks: number;
+  /** For how many ticks the peer has been silent. */
+  silentTicks: number;
 }
 
 /** After how many ticks the progress of a transfer is logged again. */
@@ -52,6 +57,19 @@ const LOG_TICKS = 50;
 
 /** Most ticks before a failed snapshot is tried again. */
 const RETRY_TICKS_MAX = 64;
+
+/**
+ * Bytes that a peer installs in a tick, if it is very slow. It says itself when it is done. Told before
+ * that all has arrived, the core would probe it with entries at each of its heartbeats, which it can only
+ * keep until then: megabytes, again and again.
+ */
+const INSTALLED_BYTES_PER_TICK = 128 * 1024;
+
+/** Most ticks that it may take: a peer that was started anew meanwhile does not say that it is done. */
+const INSTALL_TICKS_MAX = 600;
+
+/** A peer that is silent for so many ticks has perhaps stopped, and will not say that it is done. */
+const SILENT_TICKS = 5;
 
 /** The snapshots on their way from a node. */
 export class SnapshotDepartures {
@@ -82,6 +100,10 @@ export class SnapshotDepartures {
     const known = this.#departures.get(key);
     if (known?.message.term === message.term) return;
     known?.transfer?.abort("the leader's term has changed");
+    // It is about an earlier one.
+    this.#reports = this.#reports.filter((late) =>
+      !late.ok || keyOf(late.region, late.peerId) !== key
+    );
     const nodeId = this.#nodeOf(region.regionId, message.to);
     this.#departures.set(key, {
       region,
@@ -105,14 +127,10 @@ export class SnapshotDepartures {
     }
   }
 
-  /** A tick has passed: what is no longer wanted ends, failures are told, progress is logged. */
+  /** A tick has passed: what is no longer wanted ends, how others ended is told, progress is logged. */
   tick(): void {
     for (const departure of this.#departures.values()) this.#look(departure);
-    this.#reports = this.#reports.filter((report) => {
-      if (--report.ticks > 0) return true;
-      report.region.sent(report.peerId, false);
-      return false;
-    });
+    this.#reports = this.#reports.filter((report) => !this.#tellWhenDue(report));
     this.start();
   }
 
@@ -181,8 +199,11 @@ export class SnapshotDepartures {
   #arrived(departure: Departure, bytes: number): void {
     this.#logger.info(`${nameOf(departure)} has arrived, ${bytes} bytes`);
     if (!this.#forget(departure)) return;
-    this.#failures.delete(keyOf(departure.region, departure.message.to));
-    departure.region.sent(departure.message.to, true);
+    const { region, message: { to: peerId } } = departure;
+    this.#failures.delete(keyOf(region, peerId));
+    const ticks = Math.min(Math.floor(bytes / INSTALLED_BYTES_PER_TICK), INSTALL_TICKS_MAX);
+    if (ticks === 0) region.sent(peerId, true);
+    else this.#reports.push({ region, peerId, ok: true, ticks, silentTicks: 0 });
     this.start();
   }
 
@@ -194,7 +215,17 @@ export class SnapshotDepartures {
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
     const ticks = Math.min(2 ** failures, RETRY_TICKS_MAX);
-    this.#reports.push({ region, peerId: message.to, ticks });
+    this.#reports.push({ region, peerId: message.to, ok: false, ticks, silentTicks: 0 });
+  }
+
+  /** Whether the peer's region was told. */
+  #tellWhenDue(report: LateReport): boolean {
+    const { region, peerId, ok } = report;
+    report.silentTicks = region.hears(peerId) ? 0 : report.silentTicks + 1;
+    const isSilent = ok && report.silentTicks >= SILENT_TICKS;
+    if (--report.ticks > 0 && !isSilent) return false;
+    region.sent(peerId, ok);
+    return true;
   }
 
   #forget(departure: Departure): boolean {
