@@ -31,7 +31,22 @@ const report = await runLargeSnapshot({
 });
 console.log(JSON.stringify(report, undefined, values.json ? undefined : 2));
 if (!values.json) {
-  const slower = report.during.writes.p99Ms / report.before.writes.p99Ms;
-  console.log(`the 99th percentile of writes was ${slower.toFixed(2)} times what it was before`);
+  const { sender, receiver, before, sending, installing } = report;
+  for (const [who, memory] of Object.entries({ sender, receiver })) {
+    console.log(
+      `${who}: ${memory.aboveIdleMib} MiB above idle, ${memory.aboveLoadMib} MiB above the same load ` +
+        `without a transfer, which took ${memory.loadAboveIdleMib} MiB; ` +
+        `${memory.catchingUpAboveIdleMib} MiB above idle while the follower caught up`,
+    );
+  }
+  const { p99Ms } = before.writes;
+  for (
+    const [phase, { writes, forMs }] of Object.entries({ sending, installing })
+  ) {
+    console.log(
+      `${phase}: ${forMs} ms; 99th percentile of writes ${writes.p99Ms} ms, ` +
+        `${(writes.p99Ms / p99Ms).toFixed(2)} times the ${p99Ms} ms before`,
+    );
+  }
 }
 process.exit(report.equal ? 0 : 1);

@@ -8,9 +8,10 @@
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import type { Node } from "../../src/node/mod.ts";
-import { digest, fill, put, startMember, stderrLogger } from "./member.ts";
+import { digest, fill, startMember, stderrLogger } from "./member.ts";
 import { type ProcessReport, ProcessWatch } from "./memory.ts";
 import { serve } from "./partner.ts";
+import { type Latencies, Writers } from "./writers.ts";
 
 /** What a leader is asked. */
 export type LeaderQuestion =
@@ -18,19 +19,16 @@ export type LeaderQuestion =
   | { readonly ask: "fill"; readonly bytes: number; readonly valueBytes: number }
   /** Where it listens, once it leads. */
   | { readonly ask: "address" }
+  /** That it is idle from here on. */
+  | { readonly ask: "idle" }
   /** To take writes for so long. */
   | { readonly ask: "writes"; readonly forMs: number; readonly writers: number }
-  /** To add a follower, and take writes until it has the snapshot. */
+  /** To add a follower, and take writes from here on; answered when all of the snapshot has arrived. */
   | { readonly ask: "send"; readonly address: string; readonly writers: number }
-  /** What it holds. */
+  /** To take no more writes, as the follower had installed it at that moment. */
+  | { readonly ask: "installed"; readonly atMs: number }
+  /** What it holds, once the follower has been sent all. */
   | { readonly ask: "digest" };
-
-/** Latencies of writes, in milliseconds. */
-export interface Latencies {
-  readonly count: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
 
 /** What was seen while writes were taken. */
 export interface WritesReport {
@@ -40,7 +38,7 @@ export interface WritesReport {
 
 /** What was seen while the snapshot was sent. */
 export interface SendReport extends WritesReport {
-  readonly transferMs: number;
+  readonly forMs: number;
   readonly resumptions: number;
 }
 
@@ -48,45 +46,19 @@ export interface SendReport extends WritesReport {
 export interface LeaderState {
   readonly digest: string;
   readonly lastApplied: number;
+  /** While the follower caught up. */
+  readonly process: ProcessReport;
 }
 
-/** Writes 256-byte values until `end`. */
-async function measureWrites(
-  node: Node,
-  writers: number,
-  end: Promise<unknown>,
-): Promise<Latencies> {
-  let over = false;
-  void end.then(() => over = true);
-  const latencies: number[] = [];
-  const writer = async (client: number): Promise<void> => {
-    const value = new Uint8Array(256).fill(client);
-    while (!over) {
-      const start = performance.now();
-      await put(node, `small/${client}`, value);
-      latencies.push(performance.now() - start);
-    }
-  };
-  await Promise.all(Array.from({ length: writers }, (_, client) => writer(client)));
-  await end;
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    Math.round((latencies[Math.floor(latencies.length * share)] ?? 0) * 100) / 100;
-  return { count: latencies.length, p50Ms: at(0.5), p99Ms: at(0.99) };
-}
-
-/** Resolves once a snapshot was on its way and has arrived. */
-async function untilSent(node: Node): Promise<{ transferMs: number; resumptions: number }> {
-  const start = performance.now();
+/** Resolves once a snapshot was on its way and has arrived; how often it was resumed. */
+async function untilSent(node: Node): Promise<number> {
   let seen = false;
   let resumptions = 0;
   for (;;) {
     const [departing] = node.status().departingSnapshots;
-    resumptions = departing?.resumptions ?? resumptions;
+    if (departing === undefined && seen) return resumptions;
     seen ||= departing !== undefined;
-    if (seen && departing === undefined) {
-      return { transferMs: Math.round(performance.now() - start), resumptions };
-    }
+    resumptions = departing?.resumptions ?? resumptions;
     await setTimeout(10);
   }
 }
@@ -100,6 +72,7 @@ if (import.meta.main) {
     logger: stderrLogger("leader"),
   });
   const watch = new ProcessWatch();
+  let writers: Writers | undefined;
   await serve(async (question: LeaderQuestion) => {
     switch (question.ask) {
       case "fill":
@@ -108,20 +81,44 @@ if (import.meta.main) {
       case "address":
         while (node.status().role !== "leader") await setTimeout(20);
         return { address: transport.address() };
+      case "idle":
+        return watch.idle();
       case "writes": {
-        const writes = await measureWrites(node, question.writers, setTimeout(question.forMs));
-        const report: WritesReport = { writes, process: watch.report() };
+        writers = new Writers(node, question.writers);
+        await setTimeout(question.forMs);
+        await writers.stop();
+        const report: WritesReport = { writes: writers.report(), process: watch.report() };
         return report;
       }
       case "send": {
+        const startMs = performance.now();
+        writers = new Writers(node, question.writers);
         await node.addLearner({ peerId: 2, address: question.address });
-        const sent = untilSent(node);
-        const writes = await measureWrites(node, question.writers, sent);
-        const report: SendReport = { ...await sent, writes, process: watch.report() };
+        const resumptions = await untilSent(node);
+        const forMs = Math.round(performance.now() - startMs);
+        const report: SendReport = {
+          forMs,
+          resumptions,
+          writes: writers.report(),
+          process: watch.report(),
+        };
+        return report;
+      }
+      case "installed": {
+        const report: WritesReport = {
+          writes: writers!.report(),
+          process: watch.report(question.atMs),
+        };
+        await writers!.stop();
         return report;
       }
       case "digest": {
-        const state: LeaderState = { digest: digest(store), lastApplied: store.lastApplied() };
+        const lastApplied = store.lastApplied();
+        while ((node.status().progress?.get(2)?.matchIndex ?? 0) < lastApplied) {
+          await setTimeout(10);
+        }
+        const process = watch.report();
+        const state: LeaderState = { digest: digest(store), lastApplied, process };
         return state;
       }
     }

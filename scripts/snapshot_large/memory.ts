@@ -22,9 +22,9 @@ export interface MemoryFigures {
 
 /** What was seen in one phase. */
 export interface ProcessReport {
-  /** The most memory beyond that at the beginning, in MiB. */
+  /** The most memory beyond that when idle, in MiB. */
   readonly aboveIdleMib: number;
-  /** The most in buffers beyond that at the beginning, in MiB; what is garbage by now included. */
+  /** The most in buffers beyond those when idle, in MiB; what is garbage by now included. */
   readonly buffersAboveIdleMib: number;
   /** The figures when it took the most. */
   readonly highest: MemoryFigures;
@@ -34,37 +34,53 @@ export interface ProcessReport {
   readonly cpuMs: number;
 }
 
+interface Sample {
+  readonly atMs: number;
+  readonly figures: MemoryFigures;
+  /** How late it was. */
+  readonly blockMs: number;
+}
+
 /** Watches this process. */
 export class ProcessWatch {
-  readonly #idle = figures();
   readonly #timer: ReturnType<typeof setInterval>;
-  #highest = this.#idle;
-  #highestBuffersMib = 0;
-  #longestBlockMs = 0;
-  #sampledAt = performance.now();
+  #idle = figures();
+  #samples: Sample[] = [];
+  #sampledAtMs = Date.now();
   #cpu = process.cpuUsage();
 
   /** What the process takes now is what it takes when idle. */
   constructor() {
+    this.#sample();
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
   }
 
-  /** What was seen since the last call. */
-  report(): ProcessReport {
+  /** From here on, what the process takes now is what it takes when idle. */
+  idle(): MemoryFigures {
+    this.#idle = figures();
+    this.report();
+    return this.#idle;
+  }
+
+  /** What was seen since the last call, until a moment of the clock of all processes. Default: now. */
+  report(untilMs = Date.now()): ProcessReport {
     this.#sample();
+    const seen = this.#samples.filter(({ atMs }) => atMs <= untilMs);
+    this.#samples = this.#samples.filter(({ atMs }) => atMs > untilMs);
     const { user, system } = process.cpuUsage(this.#cpu);
-    const report = {
-      aboveIdleMib: this.#highest.residentMib - this.#idle.residentMib,
-      buffersAboveIdleMib: this.#highestBuffersMib - this.#idle.buffersMib,
-      highest: this.#highest,
-      longestBlockMs: Math.round(this.#longestBlockMs),
+    this.#cpu = process.cpuUsage();
+    const highest = seen.reduce(
+      (most, { figures }) => figures.residentMib > most.residentMib ? figures : most,
+      this.#idle,
+    );
+    const buffersMib = Math.max(0, ...seen.map(({ figures }) => figures.buffersMib));
+    return {
+      aboveIdleMib: highest.residentMib - this.#idle.residentMib,
+      buffersAboveIdleMib: buffersMib - this.#idle.buffersMib,
+      highest,
+      longestBlockMs: Math.max(0, ...seen.map(({ blockMs }) => blockMs)),
       cpuMs: Math.round((user + system) / 1000),
     };
-    this.#cpu = process.cpuUsage();
-    this.#highest = figures();
-    this.#highestBuffersMib = 0;
-    this.#longestBlockMs = 0;
-    return report;
   }
 
   /** Stops watching. */
@@ -73,12 +89,10 @@ export class ProcessWatch {
   }
 
   #sample(): void {
-    const now = performance.now();
-    this.#longestBlockMs = Math.max(this.#longestBlockMs, now - this.#sampledAt - SAMPLE_MS);
-    this.#sampledAt = now;
-    const found = figures();
-    this.#highestBuffersMib = Math.max(this.#highestBuffersMib, found.buffersMib);
-    if (found.residentMib > this.#highest.residentMib) this.#highest = found;
+    const atMs = Date.now();
+    const blockMs = Math.max(0, atMs - this.#sampledAtMs - SAMPLE_MS);
+    this.#sampledAtMs = atMs;
+    this.#samples.push({ atMs, figures: figures(), blockMs });
   }
 }
 

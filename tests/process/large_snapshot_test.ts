@@ -12,10 +12,11 @@ const PROGRAM = fileURLToPath(new URL("../../scripts/snapshot_large.ts", import.
 const TIMEOUT_MS = 280_000;
 
 /**
- * Most bytes in buffers above idle, in MiB, garbage included: what the project promises. What a runtime
- * takes besides for its code and its heap once it works is printed, as it varies by as much.
+ * Most memory above idle, in MiB: what the project promises. The young generation of V8 is held small in
+ * these processes, so that what is resident is what the transfer needs; other engines cannot be told to,
+ * so that their buffers alone are bounded.
  */
-const BUFFERS_MIB_MAX = 64;
+const MIB_MAX = 64;
 
 async function send(...options: string[]): Promise<LargeSnapshotReport> {
   const runs = process.versions.deno === undefined ? [] : ["run", "-A", "--no-check"];
@@ -32,18 +33,23 @@ test(
   { timeout: TIMEOUT_MS + 20_000 },
   async () => {
     const report = await send("--mib", "64", "--value-bytes", "65536", "--before-ms", "1000");
-    const { before, during, follower } = report;
+    const { before, sending, sender, receiver, follower } = report;
+    for (const [who, memory] of Object.entries({ sender, receiver })) {
+      console.log(
+        `64 MiB: the ${who} takes ${memory.aboveIdleMib} MiB above idle, ${memory.aboveLoadMib} above the ` +
+          `same load without a transfer, ${memory.buffersAboveIdleMib} of it buffers`,
+      );
+      assert.ok(memory.buffersAboveIdleMib <= MIB_MAX, `buffers of the ${who}`);
+      if (process.versions.bun !== undefined) continue;
+      assert.ok(memory.aboveIdleMib <= MIB_MAX, `${memory.aboveIdleMib} MiB of the ${who}`);
+    }
     console.log(
-      `64 MiB: memory above idle: ${during.process.aboveIdleMib} MiB sending, ` +
-        `${follower.process.aboveIdleMib} MiB receiving; of it buffers ` +
-        `${during.process.buffersAboveIdleMib} and ${follower.process.buffersAboveIdleMib}; 99th percentile of writes ` +
-        `${before.writes.p99Ms} ms before, ${during.writes.p99Ms} ms during the transfer`,
+      `99th percentile of writes: ${before.writes.p99Ms} ms before, ${sending.writes.p99Ms} ms while it ` +
+        `is sent, ${report.installing.writes.p99Ms} ms while it is installed`,
     );
     assert.ok(report.equal, "the follower has exactly what the leader has");
-    assert.ok(during.resumptions >= 3, `found ${during.resumptions} resumptions`);
+    assert.ok(sending.resumptions >= 3, `found ${sending.resumptions} resumptions`);
     assert.ok(follower.snapshotIndex > 1_000);
-    assert.ok(during.process.buffersAboveIdleMib <= BUFFERS_MIB_MAX, "memory of the sender");
-    assert.ok(follower.process.buffersAboveIdleMib <= BUFFERS_MIB_MAX, "memory of the receiver");
-    assert.ok(during.writes.count > 0, "writes went on");
+    assert.ok(sending.writes.count > 0, "writes went on");
   },
 );
