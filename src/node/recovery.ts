@@ -49,7 +49,7 @@ export async function openRegion(
   if (existing.peerId === peerId) return await enterInitialTerm(existing);
   throw new RecoveryError(
     `region ${regionId} on disk belongs to peer ${existing.peerId}, not to ${peerId}: ` +
-      "peer ids are never used again; start with the old id, or with an empty data folder",
+      "peer ids are never used again; start with the old id, or add a new member with an empty folder",
   );
 }
 
@@ -132,14 +132,14 @@ export function recoverLastApplied(
     throw new RecoveryError(
       `the state machine of region ${storage.regionId} has applied index ${lastApplied}, but the ` +
         `log ends at ${lastIndex}: log and state machine are not of the same time; restore both ` +
-        "from one backup, or start this member anew with an empty data folder",
+        "from one backup, or replace this member by a new one with an empty data folder",
     );
   }
   if (lastApplied < firstIndex - 1) {
     throw new RecoveryError(
       `the state machine of region ${storage.regionId} has applied index ${lastApplied}, but the ` +
         `log begins at ${firstIndex}: the entries between are gone; restore the state machine ` +
-        "from a backup, or start this member anew with an empty data folder",
+        "from a backup, or replace this member by a new one with an empty data folder",
     );
   }
   return lastApplied;

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -265,6 +266,19 @@ test("a file that is no database is refused and not altered", () =>
     const error = await refusal(directory);
     assert.equal(error.code, "STORAGE_CORRUPT");
     assert.match(error.message, /not a database/);
+  }));
+
+test("a damaged lock file is named, with what to do, as it holds no data", () =>
+  withDirectory(async (directory) => {
+    await (await SqliteNodeStorage.open({ directory, identity })).close();
+    const lock = join(directory, "lock.db");
+    writeFileSync(lock, "x".repeat(5_000));
+    await assert.rejects(SqliteNodeStorage.open({ directory, identity }), {
+      code: "STORAGE_CORRUPT",
+      message: /lock\.db as it is damaged: it holds no data; remove it/,
+    });
+    rmSync(lock);
+    await (await SqliteNodeStorage.open({ directory, identity })).close();
   }));
 
 test("a file in the place of the directory is refused", () =>

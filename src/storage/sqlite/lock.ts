@@ -39,6 +39,7 @@ export class DirectoryLock {
     } catch (error) {
       database?.close();
       const failure = toStorageError(error, `lock ${join(directory, LOCK_FILE)}`);
+      if (failure.code === "STORAGE_CORRUPT") throw damagedLock(directory, error);
       if (failure.code !== "STORAGE_LOCKED") throw failure;
       throw new StorageError(
         "STORAGE_LOCKED",
@@ -54,6 +55,18 @@ export class DirectoryLock {
     this.#database?.close();
     this.#database = undefined;
   }
+}
+
+/** Nothing is lost with this file, so the advice for damaged data does not hold. */
+function damagedLock(directory: string, cause: unknown): StorageError {
+  return new StorageError(
+    "STORAGE_CORRUPT",
+    `Cannot lock ${
+      join(directory, LOCK_FILE)
+    } as it is damaged: it holds no data; remove it while ` +
+      "no node runs there, then start the node again",
+    { cause },
+  );
 }
 
 /**
