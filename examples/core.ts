@@ -19,6 +19,7 @@ const replicas = ids.map((id) => {
 async function work({ core, storage, applied }: (typeof replicas)[number]): Promise<void> {
   while (core.hasReady()) {
     const ready = core.ready();
+    // Real networks get these at once, without the votes among them, which wait for the append.
     network.push(...ready.messages);
     await storage.append(ready); // durable before what follows
     network.push(...ready.messagesAfterAppend);

@@ -11,7 +11,10 @@ import { type ApplyBatch, Node, type StateMachine } from "@flaredb/raft/node";
 import { SqliteNodeStorage } from "@flaredb/raft/storage/sqlite";
 import { GrpcTransport } from "@flaredb/raft/transport/grpc";
 
-/** A number in memory; after a restart the log brings it back. */
+/**
+ * A number in memory; after a restart the log brings it back. One whose members change would keep
+ * `nodeState` of each batch too, give it back, and carry it in its snapshots.
+ */
 class Counter implements StateMachine<number> {
   value = 0;
   private applied = 0;
