@@ -39,7 +39,7 @@ export async function attemptOnce<Response>(
   deadline: number,
   calls: OnceCalls<Response>,
 ): Promise<Response> {
-  const left = (): number => Math.max(0, deadline - Date.now());
+  const left = (): number => leftUntil(deadline);
   for (let waitMs = WAIT_MS_MIN;; waitMs = Math.min(waitMs * 2, WAIT_MS_MAX)) {
     const outcome = await attemptWithin(write, deadline, calls);
     if (outcome.type === "answered") return outcome.response;
@@ -53,6 +53,11 @@ export async function attemptOnce<Response>(
   }
 }
 
+/** A call takes no deadline of 0: one of 1 ms that is late already fails as such. */
+function leftUntil(deadline: number): number {
+  return Math.max(1, deadline - Date.now());
+}
+
 type Outcome<Response> =
   | { readonly type: "answered"; readonly response: Response }
   | { readonly type: "no-sessions" }
@@ -64,7 +69,7 @@ async function attemptWithin<Response>(
   calls: OnceCalls<Response>,
 ): Promise<Outcome<Response>> {
   try {
-    const open = (): Promise<string> => calls.open(Math.max(0, deadline - Date.now()));
+    const open = (): Promise<string> => calls.open(leftUntil(deadline));
     const position = await write.position(() => orUndefined(open()));
     if (position === undefined) return { type: "no-sessions" };
     const until = Math.min(deadline, Date.now() + ATTEMPT_MS_MAX);
