@@ -64,7 +64,10 @@ export class Workload {
   /** Starts the clients. */
   start(): void {
     for (let client = 0; client < this.#options.clients; client++) {
-      this.#loops.push(this.#run(client));
+      const loop = this.#run(client);
+      // Whoever stops the clients is told.
+      loop.catch(() => {});
+      this.#loops.push(loop);
     }
   }
 
