@@ -12,6 +12,8 @@ interface Data {
   readonly learners?: readonly number[];
   /** The term the node has reached, with an entry of it; none: it was never elected nor led. */
   readonly term?: number;
+  /** Whether these voters are what a change in the log has made. */
+  readonly changed?: boolean;
 }
 
 /** What node 1 is told that has this data, with these ids in `--members`; "" when it may start. */
@@ -29,6 +31,7 @@ async function start(data: Data, named: readonly number[], join = false): Promis
   await region.append({ hardState: { ...hardState, currentTerm: data.term ?? 1 } });
   if (data.term !== undefined) {
     await region.append({ entries: [createEntry({ index: 2, term: data.term })] });
+    if (data.changed) await region.saveConfState(confState, 2);
   }
   const members = named.map((nodeId) => ({
     nodeId,
@@ -70,6 +73,7 @@ test("the members that the data was made for start it again", async () => {
 test("once members may have changed --members is an address book, old or new", async () => {
   assert.equal(await start({ voters: [1, 2, 3], term: 2 }, [1, 3, 4]), "");
   assert.equal(await start({ voters: [1, 2, 3], term: 2 }, [1]), "");
+  assert.equal(await start({ voters: [1], term: 2, changed: true }, [1, 2, 3]), "");
 });
 
 test("a node without --members, and one that joins, has nothing to compare", async () => {
