@@ -185,20 +185,27 @@ function startCommandOf(added: Member, members: readonly Member[], replaces: big
     const client = clientUrls[0] === undefined ? "" : `/${bare(clientUrls[0])}`;
     return `${id}=${bare(peerUrls[0] ?? "HOST:PORT")}${client}`;
   });
-  const tls = added.peerUrls[0]?.startsWith("https:") === true
-    ? " \\\n    --peer-trusted-ca-file ca.pem " +
-      `--peer-cert-file node-${added.id}.pem --peer-key-file node-${added.id}.key`
+  const own = `node-${added.id}`;
+  const peerTls = isSecure(added.peerUrls)
+    ? ` \\\n    --peer-trusted-ca-file ca.pem --peer-cert-file ${own}.pem --peer-key-file ${own}.key`
+    : "";
+  const clientTls = members.some(({ clientUrls }) => isSecure(clientUrls))
+    ? ` \\\n    --cert-file ${own}.pem --key-file ${own}.key`
     : "";
   return `  ${commandForPeople()} start --join --id ${added.id} --cluster-id NAME --data DIR \\\n` +
-    `    --client-listen HOST:PORT --members ${list.join(",")}${tls}\n`;
+    `    --client-listen HOST:PORT --members ${list.join(",")}${peerTls}${clientTls}\n`;
 }
 
 function bare(url: string): string {
   return url.replace(/^https?:\/\//, "");
 }
 
+function isSecure([url]: readonly string[]): boolean {
+  return url?.startsWith("https:") === true;
+}
+
 function schemeOf(members: readonly Member[]): string {
-  return members.some(({ peerUrls }) => peerUrls[0]?.startsWith("https:")) ? "https" : "http";
+  return members.some(({ peerUrls }) => isSecure(peerUrls)) ? "https" : "http";
 }
 
 /** Promotes, removes or updates a member. */

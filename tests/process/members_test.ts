@@ -377,7 +377,19 @@ test("over TLS whoever joins must show the certificate of its own id, of the clu
       ca,
     );
     assert.match(plain.reason, /given member URLs are invalid: .* speak https/);
-    await nodes.member("add", second.peer, "--learner");
+    const add = [
+      "member",
+      "add",
+      second.peer,
+      "--learner",
+      "--endpoints",
+      nodes.endpoints.join(","),
+    ];
+    const added = await sandbox.run([...add, "--cacert", ca]);
+    assert.match(
+      added.stdout,
+      /start --join --id 2 [^]* --peer-key-file node-2.key[^]* --key-file/,
+    );
 
     // The certificate of another node is refused by the node itself, which knows its name.
     const own = (name: string): string => join(certificates, name);
