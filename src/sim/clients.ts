@@ -18,9 +18,9 @@ import {
 } from "./calls.ts";
 import type { Chance } from "./chance.ts";
 import { ClientSessions } from "./client_sessions.ts";
-import { violated } from "./errors.ts";
 import type { HistoryOperation } from "./history.ts";
 import type { Host } from "./host.ts";
+import { inspectRead } from "./inspection.ts";
 import type { Operation, Workload } from "./machine.ts";
 import type { RegionTruth } from "./region_truth.ts";
 import type { Replica } from "./replica.ts";
@@ -249,13 +249,7 @@ export class Clients {
 
   #readable(call: Call, index: number, replica: Replica): void {
     const { workload, world } = this.#parts;
-    if (index < call.floor || Math.max(replica.state.lastApplied(), 1) < index) {
-      violated(
-        "linearizability",
-        `a read on ${replica.name} is served at index ${index} and state ` +
-          `${replica.state.lastApplied()}, while ${call.floor} was committed when it was asked for`,
-      );
-    }
+    inspectRead(replica, index, call.floor);
     world.coverage.add("reads answered");
     if (replica.peer!.state !== "leader") world.coverage.add("reads answered by followers");
     if (world.environment.readOnly !== "safe") world.coverage.add("reads answered by lease");

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ApplyWork, PeerEffects } from "../node/mod.ts";
+import { type ApplyWork, INITIAL_INDEX, type PeerEffects } from "../node/mod.ts";
 import type { Message, PeerId, RaftLogEntry } from "../raft/mod.ts";
 import type { LogWrite } from "../storage/contract.ts";
 import { violated } from "./errors.ts";
@@ -265,4 +265,20 @@ function inspectApply(replica: Replica, work: ApplyWork): void {
   for (const event of membershipEvents(before, work.confState)) coverage.add(event);
   const leads = replica.peer!.state === "leader";
   if (leads && !work.confState.voters.includes(replica.peerId)) coverage.add("leaders removed");
+}
+
+/**
+ * Checks a linearizable read that a member serves at `index`. The state machine of a new region has
+ * applied nothing, and is at the initial index all the same.
+ *
+ * @param floor what was committed when the read was asked for.
+ */
+export function inspectRead(replica: Replica, index: number, floor: number): void {
+  const state = Math.max(replica.state.lastApplied(), INITIAL_INDEX);
+  if (index >= floor && state >= index) return;
+  violated(
+    "linearizability",
+    `a read on ${replica.name} is served at index ${index} and state ${state}, while ${floor} was ` +
+      "committed when it was asked for",
+  );
 }

@@ -6,7 +6,7 @@
  */
 
 import { type PeerEffects, ReadRequest } from "../node/mod.ts";
-import { violated } from "./errors.ts";
+import { inspectRead } from "./inspection.ts";
 import type { Replica } from "./replica.ts";
 
 /** A linearizable read of a member. */
@@ -33,11 +33,6 @@ export function answerProbes(replica: Replica, { readable, rejected }: PeerEffec
   for (const { read, index } of readable) {
     if (!(read instanceof ProbeRead)) continue;
     read.isServed = true;
-    if (index >= read.floor && replica.state.lastApplied() >= index) continue;
-    violated(
-      "linearizability",
-      `a read on ${replica.name} is served at index ${index} and state ` +
-        `${replica.state.lastApplied()}, while ${read.floor} was committed when it was asked for`,
-    );
+    inspectRead(replica, index, read.floor);
   }
 }
