@@ -23,7 +23,7 @@ const SLOW_SYNC_MICROSECONDS = 20_000;
 const seconds = process.argv[2] ?? "10";
 
 async function run(name: string, command: readonly string[]): Promise<void> {
-  const { code, lines, errors } = await runProcess(command, 120_000 + 1000 * Number(seconds));
+  const { code, lines, errors } = await runProcess(command, {}, 120_000 + 1000 * Number(seconds));
   for (const line of lines) console.log(`${name.padEnd(6)} ${line}`);
   if (code === 0) return;
   console.error(`${name}: ended with ${code}: ${errors}`);
