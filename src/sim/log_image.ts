@@ -42,7 +42,7 @@ export class LogImage {
 
   /** An image right after installing a snapshot of `initial`, without data. */
   constructor(initial: SnapshotMetadata) {
-    this.hardState = { currentTerm: 0, votedFor: 0, commitIndex: initial.index };
+    this.hardState = { currentTerm: initial.term, votedFor: 0, commitIndex: initial.index };
     this.confState = initial.confState;
     this.confStateIndex = initial.index;
     this.truncatedIndex = initial.index;

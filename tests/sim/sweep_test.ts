@@ -25,6 +25,7 @@ const REGRESSIONS: readonly (readonly [seed: number, what: string])[] = [
   [671, "a candidate that forgot its term was elected again in it"],
   [3177, "the writes at the end had no deadline, and filled the queues of all members"],
   [39113, "a check took the state machine of a new region to be behind the initial index"],
+  [46369, "an election by hand beat a leader's lease before all had heard the leader"],
 ];
 
 for (const [seed, what] of REGRESSIONS) {

@@ -85,13 +85,15 @@ export function* leadAgainOverRead(stage: Stage): Script {
 
 /**
  * A rival campaigns while the leader is heard by everybody, but hears nobody for less than an election
- * timeout. Where reads rely on the lease, nobody may vote for the rival.
+ * timeout. Where reads rely on the lease, nobody may vote for the rival. Who has not heard the leader
+ * yet may: an election by hand in that moment is none that leases are made for.
  */
 export function* campaignAgainstLease(stage: Stage): Script {
   const leader = stage.leader();
   if (leader === undefined) return;
-  const [rival] = stage.otherVoters(leader);
-  if (rival === undefined) return;
+  const others = stage.otherVoters(leader);
+  const [rival] = others;
+  if (rival === undefined || !others.every((replica) => follows(replica, leader))) return;
   stage.hold(stage.everybodyBut(leader), [leader]);
   stage.push(rival, { type: "campaign" });
   stage.reached("campaigns against a leader that is heard");
@@ -99,4 +101,9 @@ export function* campaignAgainstLease(stage: Stage): Script {
   if (!(yield until(isStale, stage.electionTimeoutUs / 2))) return;
   stage.read(leader);
   yield pass(stage.tickUs);
+}
+
+/** Whether a replica has heard a leader in its term. */
+function follows({ peer }: Replica, leader: Replica): boolean {
+  return peer!.term === leader.peer!.term && peer!.leader === leader.peerId;
 }
