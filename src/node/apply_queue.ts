@@ -34,6 +34,8 @@ export interface AppliedEntries {
   readonly entries: readonly RaftLogEntry[];
   /** The result of the entry at the same position; undefined for those without a command. */
   readonly results: readonly unknown[];
+  /** Where changes of the members are among them that have no effect; see `MemberBook.voids`. */
+  readonly voided: readonly number[];
   /** What became of the entries that concern client sessions, if there are any. */
   readonly sessions: SessionBatch | undefined;
   /** What to deliver to the core now. */
@@ -55,6 +57,7 @@ export interface ReplicatedParts {
 interface UnderWay {
   readonly batch: ApplyBatch;
   readonly entries: readonly RaftLogEntry[];
+  readonly voided: readonly number[];
   readonly sessions: SessionBatch | undefined;
 }
 
@@ -165,6 +168,7 @@ export class ApplyQueue {
     const entries = end === this.#entries.length ? this.#entries : this.#entries.slice(0, end);
     const commands: Command[] = [];
     const nodeState: NodeStateDelta[number][] = [];
+    const voided: number[] = [];
     let sessions: SessionBatch | undefined;
     for (let position = 0; position < entries.length; position++) {
       const entry = entries[position];
@@ -174,7 +178,9 @@ export class ApplyQueue {
       } else {
         checkEnvelope(entry.index, entry.context);
         if (entry.type !== "normal" && this.#book !== undefined) {
-          nodeState.push(...this.#book.record(changeOf(entry)!));
+          const change = changeOf(entry)!;
+          if (this.#book.voids(change)) voided.push(entry.index);
+          nodeState.push(...this.#book.record(change));
         }
         if (!carriesCommand(entry)) continue;
       }
@@ -185,7 +191,7 @@ export class ApplyQueue {
     this.#counters.applyCommands += commands.length;
     const lastApplied = entries[entries.length - 1].index;
     const batch: ApplyBatch = { commands, lastApplied, nodeState, sessionState: sessions?.state };
-    this.#underWay = { batch, entries, sessions };
+    this.#underWay = { batch, entries, voided, sessions };
     return { type: "batch", batch };
   }
 
@@ -207,7 +213,7 @@ export class ApplyQueue {
    */
   applied(commandResults: readonly unknown[]): AppliedEntries {
     if (this.#underWay === undefined) throw new RaftInvariantError("no batch is being applied");
-    const { batch, entries, sessions } = this.#underWay;
+    const { batch, entries, voided, sessions } = this.#underWay;
     sessions?.checkRecorded();
     this.#underWay = undefined;
     this.#lastApplied = Math.max(this.#lastApplied, batch.lastApplied);
@@ -215,6 +221,7 @@ export class ApplyQueue {
       batch,
       entries,
       results: spreadResults(entries, commandResults, sessions),
+      voided,
       sessions,
       responses: this.#takeResponses(),
     };

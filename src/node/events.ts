@@ -158,7 +158,7 @@ export interface AppliedMemberChange {
   readonly request: MemberChangeRequest;
   /** Where in the log it is. */
   readonly index: number;
-  /** The configuration it made. */
+  /** The configuration it made; a later one when a snapshot brought that to the peer before. */
   readonly confState: ConfState;
 }
 

@@ -149,8 +149,15 @@ export class MemberChanges {
     reject(pending.request, new MembershipError("CHANGE_UNDER_WAY", text, false), effects);
   }
 
-  /** Entries have been applied to the state machine. */
-  settleApplied(entries: readonly RaftLogEntry[], effects: PeerEffects): void {
+  /**
+   * Entries have been applied to the state machine, those at the indexes `voided` without effect.
+   * Whether a change had one is not told by the configuration: a snapshot may have brought a later one.
+   */
+  settleApplied(
+    entries: readonly RaftLogEntry[],
+    voided: readonly number[],
+    effects: PeerEffects,
+  ): void {
     const pending = this.#pending;
     if (pending === undefined) return;
     const entry = entries.find(({ index }) => index === pending.index);
@@ -159,18 +166,18 @@ export class MemberChanges {
       const text = "the change was lost when the leader changed";
       return reject(pending.request, new MembershipError("DROPPED", text, false), effects);
     }
+    if (entry !== undefined && voided.includes(entry.index)) {
+      this.#pending = undefined;
+      const text = "the change had no effect: the id of a removed member is never used again";
+      return reject(pending.request, new MembershipError("PEER_ID_USED", text, false), effects);
+    }
     if (entry !== undefined) pending.applied = true;
     if (!pending.applied) return;
     const { confState } = this.#core().status();
     // A change in two steps is done when the second is.
     if (confState.votersOutgoing.length > 0) return;
     this.#pending = undefined;
-    if (isDone(pending.request.change, confState)) {
-      effects.changed.push({ request: pending.request, index: pending.index, confState });
-    } else {
-      const text = "the change had no effect: the id of a removed member is never used again";
-      reject(pending.request, new MembershipError("PEER_ID_USED", text, false), effects);
-    }
+    effects.changed.push({ request: pending.request, index: pending.index, confState });
   }
 
   /** Rejects what has reached its deadline. */
@@ -318,22 +325,6 @@ function encode(
         ],
         context,
       };
-  }
-}
-
-function isDone(change: MemberChange, confState: ConfState): boolean {
-  const { voters, learners } = confState;
-  switch (change.kind) {
-    case "update":
-      return isMember(change.member.peerId, confState);
-    case "add-learner":
-      return learners.includes(change.member.peerId);
-    case "promote":
-      return voters.includes(change.peerId);
-    case "remove":
-      return !isMember(change.peerId, confState);
-    case "swap":
-      return voters.includes(change.promoted) && !voters.includes(change.removed);
   }
 }
 

@@ -52,7 +52,10 @@ export interface MemberStatus {
   readonly leader: boolean;
 }
 
-/** What a change of the members resolves with. */
+/**
+ * What a change of the members resolves with: the members it made, or later ones when a snapshot brought
+ * those to the replica that was asked before it could answer.
+ */
 export interface MemberChangeResult {
   /** Where in the log the change is. */
   readonly index: number;

@@ -369,7 +369,8 @@ export class Peer {
   }
 
   #applied(commandResults: readonly unknown[], effects: PeerEffects): void {
-    const { batch, entries, results, sessions, responses } = this.#applies.applied(commandResults);
+    const { batch, entries, results, voided, sessions, responses } = this.#applies
+      .applied(commandResults);
     effects.appliedBatch = batch;
     for (let position = 0; position < entries.length; position++) {
       const settled = this.#proposals.settleApplied(entries[position], results[position]);
@@ -377,7 +378,7 @@ export class Peer {
       if (sessions === undefined) effects.applied.push(settled);
       else sessions.settle(position, settled, effects);
     }
-    this.#changes?.settleApplied(entries, effects);
+    this.#changes?.settleApplied(entries, voided, effects);
     this.#output.deliver(responses, effects);
     const { term } = entries[entries.length - 1];
     if (term > this.#appliedTerm) {
