@@ -165,9 +165,15 @@ export class Membership {
     });
   }
 
-  /** Whether everybody has the newest configuration durably, and no other is on its way. */
+  /**
+   * Whether everybody has the newest configuration durably, and no other is on its way: none is
+   * committed and not applied, and none may be committed yet. A change that was replaced may stay in
+   * the log of a removed peer for ever, and does not count: where removed leaders go on leading, this
+   * here is what ends them, and nothing else is committed until then.
+   */
   #isSettled(region: SimRegion): boolean {
-    const { configuration, configurationIndex } = region.truth;
+    const { truth } = region;
+    const { configuration, configurationIndex } = truth;
     for (const id of [...configuration.voters, ...configuration.learners]) {
       const replica = region.replicas.get(id);
       if (replica !== undefined && replica.durable.confStateIndex < configurationIndex) {
@@ -177,10 +183,11 @@ export class Membership {
     for (const { written, durable, isRetired } of region.replicas.values()) {
       if (isRetired) continue;
       for (const entry of [...written.entries, ...durable.entries]) {
-        if (entry.type !== "normal" && entry.index > configurationIndex) return false;
+        const isChange = entry.type !== "normal" && entry.index > configurationIndex;
+        if (isChange && truth.committedTerm(entry.index) === entry.term) return false;
       }
     }
-    return region.truth.changesAreDecided;
+    return truth.changesAreDecided;
   }
 
   #steps(

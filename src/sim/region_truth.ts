@@ -9,6 +9,7 @@
 import type { ConfState, PeerId, RaftLogEntry } from "../raft/mod.ts";
 import type { ApplyBatch, SessionOperation } from "../node/mod.ts";
 import { violated } from "./errors.ts";
+import { OpenChanges } from "./open_changes.ts";
 import { markCommand, markOf } from "./replicated_state.ts";
 import { everyQuorumOverlaps, sameConfState } from "./quorums.ts";
 import { RequestTruth } from "./request_truth.ts";
@@ -54,13 +55,13 @@ export class RegionTruth {
   /** Attempts by the number that marks their commands. */
   readonly #attempts: Attempt[] = [];
   readonly #removed = new Set<PeerId>();
+  readonly #openChanges = new OpenChanges();
   readonly #sessions: SessionTruth;
   /** What each committed entry comes to. */
   readonly #fates: (SessionFate | undefined)[] = [];
   #decidedIndex: number;
   #lastConfiguration = 0;
   #commitIndex: number;
-  #changeIndex = 0;
 
   constructor(initialIndex: number, initial: ConfState, sessions: SessionTruth) {
     this.#commitIndex = this.#decidedIndex = initialIndex;
@@ -79,7 +80,8 @@ export class RegionTruth {
    * is neither may still arrive from somewhere, and be committed.
    */
   get changesAreDecided(): boolean {
-    return this.#changeIndex <= this.#commitIndex;
+    const commitTerm = this.committedTerm(this.#commitIndex) ?? 0;
+    return this.#openChanges.areDecided(this.#commitIndex, commitTerm);
   }
 
   /** The newest configuration that any replica has applied. */
@@ -185,7 +187,7 @@ export class RegionTruth {
       return;
     }
     variants.push({ entry, previousTerm, hash: entryHash(entry) });
-    if (entry.type !== "normal") this.#changeIndex = Math.max(this.#changeIndex, entry.index);
+    if (entry.type !== "normal") this.#openChanges.add(entry);
   }
 
   /** Whether an entry is what was written, as its checksum tells. */
