@@ -40,13 +40,10 @@ if (!values.json) {
     );
   }
   const { p99Ms } = before.writes;
-  for (
-    const [phase, { writes, forMs }] of Object.entries({ sending, installing })
-  ) {
-    console.log(
-      `${phase}: ${forMs} ms; 99th percentile of writes ${writes.p99Ms} ms, ` +
-        `${(writes.p99Ms / p99Ms).toFixed(2)} times the ${p99Ms} ms before`,
-    );
+  for (const [phase, { writes, forMs }] of Object.entries({ sending, installing })) {
+    const latency = writes.count === 0 ? "" : `; 99th percentile of writes ${writes.p99Ms} ms, ` +
+      `${(writes.p99Ms / p99Ms).toFixed(2)} times the ${p99Ms} ms before`;
+    console.log(`${phase}: ${forMs} ms${latency}`);
   }
 }
 process.exit(report.equal ? 0 : 1);
