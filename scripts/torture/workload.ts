@@ -89,10 +89,29 @@ export class Workload {
           recorder.answered(open, await perform(client, open.input, { endpoint, deadlineMs }));
         }
       }
+      await this.#writeTwice(client, deadlineMs);
       return await recorder.check((key, revision) => readVersion(client, key, revision));
     } finally {
       client.close();
     }
+  }
+
+  /** A write of a session that comes to one member after another must take effect once. */
+  async #writeTwice(client: EtcdClient, deadlineMs: number): Promise<void> {
+    const { endpoints, prefix } = this.#options;
+    const key = `${prefix}-once`;
+    const session = new EtcdSession();
+    const writer = new EtcdClient({ endpoints, deadlineMs, session });
+    const write = await session.begin();
+    try {
+      for (const endpoint of endpoints) await writer.put(key, "once", { endpoint, write });
+      await writer.endSession();
+    } finally {
+      write.end();
+      writer.close();
+    }
+    const { version } = (await client.get(key)).kvs[0];
+    if (version !== 1) throw new Error(`a write of a session took effect ${version} times`);
   }
 
   async #run(number: number): Promise<void> {

@@ -254,6 +254,8 @@ async function openApi(
       read: (call) => node.read(call),
       transferLeader: (nodeId, call) => node.transferLeader(nodeId, call),
       status: () => node.status(),
+      openSessionId: (call) => node.openSessionId(call),
+      closeSessionId: (id, call) => node.closeSessionId(id, call),
     },
     store,
     counters: () => countersOf(parts),
