@@ -128,13 +128,11 @@ export function commandOf(options: SimulationOptions): string {
   for (const name of ["nodes", "regions", "steps", "clients"] as const) {
     if (options[name] !== undefined) words.push(`--${name} ${options[name]}`);
   }
-  const { only } = options.faults ?? {};
+  const { only, lossPerMille, duplicatePerMille } = options.faults ?? {};
   if (only !== undefined) words.push(`--only "${only.join()}"`);
-  const { lossPerMille, duplicatePerMille } = { ...options.faults, ...options.environment };
   if (lossPerMille !== undefined) words.push(`--loss ${lossPerMille}`);
   if (duplicatePerMille !== undefined) words.push(`--duplicates ${duplicatePerMille}`);
   for (const [name, value] of Object.entries(options.environment ?? {})) {
-    if (name === "lossPerMille" || name === "duplicatePerMille") continue;
     words.push(`--world '${name}=${JSON.stringify(value)}'`);
   }
   return words.join(" ");

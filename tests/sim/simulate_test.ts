@@ -180,21 +180,18 @@ test("options out of range are refused", () => {
 });
 
 test("the command of a run repeats it", () => {
-  const options = {
-    ...runOfSeed(7, {}),
-    steps: 900,
-    faults: { only: [1, 2], lossPerMille: 0 },
-    environment: { inOrder: true, limits: {} },
-  };
-  const command = commandOf(options);
-  const words = [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
-    .map((match) => match[1] ?? match[2] ?? match[3]).slice(3);
-  const parsed = parseSimArguments(words);
-  assert.equal(parsed.seed, 7);
-  assert.equal(
-    simulate(runOfSeed(7, parsed.options)).traceHash,
-    simulate(options).traceHash,
-  );
+  for (const environment of [{ inOrder: true, limits: {} }, { lossPerMille: 0 }]) {
+    const faults = "lossPerMille" in environment ? {} : { only: [1, 2], lossPerMille: 0 };
+    const options = { ...runOfSeed(7, {}), steps: 900, faults, environment };
+    const words = [...commandOf(options).matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
+      .map((match) => match[1] ?? match[2] ?? match[3]).slice(3);
+    const parsed = parseSimArguments(words);
+    assert.equal(parsed.seed, 7);
+    assert.equal(
+      simulate(runOfSeed(7, parsed.options)).traceHash,
+      simulate(options).traceHash,
+    );
+  }
 });
 
 test("a wrong number on the command line is refused", () => {
