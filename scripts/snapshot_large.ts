@@ -17,6 +17,7 @@ const { values } = parseArgs({
     cuts: { type: "string", default: "3" },
     "value-bytes": { type: "string", default: "16384" },
     "before-ms": { type: "string", default: "5000" },
+    loads: { type: "string", default: "6" },
     writers: { type: "string", default: "8" },
     json: { type: "boolean", default: false },
   },
@@ -26,6 +27,7 @@ const report = await runLargeSnapshot({
   valueBytes: Number(values["value-bytes"]),
   cuts: Number(values.cuts),
   beforeMs: Number(values["before-ms"]),
+  loads: Number(values.loads),
   writers: Number(values.writers),
   log: (text) => console.error(text),
 });

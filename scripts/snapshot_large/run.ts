@@ -25,6 +25,8 @@ export interface LargeSnapshotOptions {
   readonly cuts: number;
   /** How long writes are measured before the transfer at a time, in milliseconds. */
   readonly beforeMs: number;
+  /** How often writes without a transfer are measured at most, until they take no more memory. */
+  readonly loads: number;
   /** How many clients write, each one pair after the other. */
   readonly writers: number;
   readonly log: (text: string) => void;
@@ -66,9 +68,6 @@ const CONTROL_BYTES = 4 * 1024 * 1024;
 
 /** Writes are measured again and again until they take no more memory than this beyond the last time. */
 const FLAT_MIB = 2;
-
-/** At most so many times. */
-const LOADS_MAX = 6;
 
 /** Runs it. */
 export async function runLargeSnapshot(
@@ -163,7 +162,7 @@ class Run {
     leader: Partner,
     processOf: (writes: WritesReport) => Promise<ProcessReport>,
   ): Promise<WritesReport> {
-    const { writers, beforeMs: forMs } = this.#options;
+    const { writers, beforeMs: forMs, loads } = this.#options;
     let highestMib = -Infinity;
     for (let times = 1;; times++) {
       const question: LeaderQuestion = { ask: "writes", forMs, writers };
@@ -171,7 +170,7 @@ class Run {
       const process = await processOf(report);
       const grownMib = process.aboveIdleMib - highestMib;
       highestMib = Math.max(highestMib, process.aboveIdleMib);
-      if (writers > 0 && grownMib > FLAT_MIB && times < LOADS_MAX) continue;
+      if (writers > 0 && grownMib > FLAT_MIB && times < loads) continue;
       return { ...report, process: { ...process, aboveIdleMib: highestMib } };
     }
   }

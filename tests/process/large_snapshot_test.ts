@@ -33,7 +33,8 @@ test(
   "a follower with an empty log gets a snapshot of 64 MiB over a connection that is cut three times",
   { timeout: TIMEOUT_MS + 20_000 },
   async () => {
-    const report = await send("--mib", "64", "--value-bytes", "65536", "--before-ms", "1000");
+    const size = ["--mib", "64", "--value-bytes", "65536"];
+    const report = await send(...size, "--before-ms", "1000", "--loads", "1");
     const { before, sending, installing, follower } = report;
     console.log(
       `99th percentile of writes: ${before.writes.p99Ms} ms before, ${sending.writes.p99Ms} ms while it ` +
