@@ -90,7 +90,7 @@ test("a wrong command line ends with exit code 2, says what is wrong and writes 
 
 test("an endpoint that refuses the connection ends a command with exit code 3 and a hint", async () => {
   const [port] = await freePorts("127.0.0.1", 1);
-  const options = ["--endpoints", `127.0.0.1:${port}`, "--timeout-ms", "200"];
+  const options = ["--endpoints", `127.0.0.1:${port}`, "--timeout-ms", "1000"];
   for (const args of [["get", "a"], ["put", "a", "b"], ["del", "a"]]) {
     const { code, errors } = await run([...args, ...options]);
     assert.equal(code, EXIT_CODE.unavailable, errors);
