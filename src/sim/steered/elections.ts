@@ -5,7 +5,7 @@
  * @module
  */
 
-import { bringsEntries, type Script, type Stage, until } from "./stage.ts";
+import { bringsEntries, handBack, type Script, type Stage, until } from "./stage.ts";
 
 /**
  * A partition along the two majorities of a joint configuration, while the leader commits by the old
@@ -62,15 +62,7 @@ export function* shortenTail(stage: Stage): Script {
   stage.sever([follower], stage.everybodyBut(follower));
   joinAll();
   const length = leader.written.lastIndex;
-  const leadsAgain = (): boolean => stage.leads(leader) && leader.peer!.term > term;
-  for (let attempt = 0; attempt < 8 && !leadsAgain(); attempt++) {
-    const successor = stage.laterLeader(term);
-    if (successor !== undefined && successor !== leader) {
-      stage.push(successor, { type: "transfer-leader", to: leader.peerId });
-    }
-    yield until(leadsAgain, 2 * stage.tickUs);
-  }
-  if (!leadsAgain()) return;
+  if (!(yield* handBack(stage, leader, term, 8))) return;
   if (leader.written.lastIndex <= length) stage.reached("leaders again with a shorter log");
   yield until(() => false, 3 * stage.tickUs);
 }

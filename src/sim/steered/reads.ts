@@ -7,7 +7,7 @@
  */
 
 import type { Replica } from "../replica.ts";
-import { pass, type Script, type Stage, until } from "./stage.ts";
+import { handBack, pass, type Script, type Stage, until } from "./stage.ts";
 
 /** Whether somebody else leads a later term and has committed more than `replica` knows. */
 function isOvertaken(stage: Stage, replica: Replica): boolean {
@@ -71,15 +71,9 @@ export function* leadAgainOverRead(stage: Stage): Script {
   const end = stage.now + 15 * stage.tickUs;
   yield pass(stage.tickUs / 2);
   tell();
-  const leadsAgain = (): boolean => stage.leads(leader) && leader.peer!.term > term;
-  for (let attempt = 0; attempt < 6 && !leadsAgain(); attempt++) {
-    const current = stage.laterLeader(term);
-    if (current !== undefined && current !== leader) {
-      stage.push(current, { type: "transfer-leader", to: leader.peerId });
-    }
-    yield until(leadsAgain, 2 * stage.tickUs);
+  if (yield* handBack(stage, leader, term, 6)) {
+    stage.reached("reads that waited until their leader led again");
   }
-  if (leadsAgain()) stage.reached("reads that waited until their leader led again");
   yield pass(Math.max(0, end - stage.now) + stage.tickUs / 2);
 }
 

@@ -199,6 +199,28 @@ export class Stage {
   }
 }
 
+/**
+ * Whoever leads in a later term than `term` is asked to hand leadership back to `former`.
+ *
+ * @returns whether `former` leads again.
+ */
+export function* handBack(
+  stage: Stage,
+  former: Replica,
+  term: number,
+  attempts: number,
+): Generator<Moment, boolean, boolean> {
+  const leadsAgain = (): boolean => stage.leads(former) && former.peer!.term > term;
+  for (let attempt = 0; attempt < attempts && !leadsAgain(); attempt++) {
+    const successor = stage.laterLeader(term);
+    if (successor !== undefined && successor !== former) {
+      stage.push(successor, { type: "transfer-leader", to: former.peerId });
+    }
+    yield until(leadsAgain, 2 * stage.tickUs);
+  }
+  return leadsAgain();
+}
+
 function linksOf(
   a: readonly Replica[],
   b: readonly Replica[],
