@@ -66,17 +66,16 @@ export class Callers {
     }
   }
 
-  /** Hands to the core what waits, as far as it can go out now. @param silent see `disk_watch.ts`. */
-  handOut(basic: BasicStatus, silent: boolean, effects: PeerEffects): void {
-    this.#handOutProposals(basic, silent, effects);
+  /** Begins a round for the reads that wait, if a leader is known and none is under way. */
+  handOutReads({ softState, hardState }: BasicStatus): void {
     const { core, reads } = this.#parts;
-    const { softState, hardState } = basic;
     if (softState.leader === NO_PEER) return;
     const readIndex = (context: Uint8Array): void => core.readIndex(context);
     reads.beginRound(softState.leader, hardState.currentTerm, readIndex);
   }
 
-  #handOutProposals(basic: BasicStatus, silent: boolean, effects: PeerEffects): void {
+  /** Proposes what waits, as far as it can go out now. @param silent see `disk_watch.ts`. */
+  handOutProposals(basic: BasicStatus, silent: boolean, effects: PeerEffects): void {
     const { core, proposals, forwardProposals, nodeOf, logger, name } = this.#parts;
     if (!proposals.hasWaiting) return;
     const { softState, hardState, leadTransferee } = basic;

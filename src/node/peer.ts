@@ -3,8 +3,8 @@
  * events and the time go in, effects come out; it has no clock, timer, promise, stream or randomness
  * of its own. A `Node` carries the effects out in production, a simulator in tests.
  *
- * All events of a call are handled before one Ready is taken: what has arrived together is written,
- * sent and applied together. That is where batching comes from; nothing waits for a timer. What a
+ * All events of a call are handled before a Ready is taken: what has arrived together is written, sent
+ * and applied together. That is where batching comes from; nothing waits for a timer. What a
  * peer does while its disk hangs is told in `disk_watch.ts`.
  *
  * @module
@@ -215,16 +215,24 @@ export class Peer {
     return effects;
   }
 
-  /** What follows from the events: proposals and reads go out, and one Ready is taken. */
+  /** What follows from the events: proposals and reads go out, and what the core says is carried out. */
   #act(effects: PeerEffects): void {
     this.#refresh();
-    this.#callers.handOut(this.#basic, this.#isSilent(), effects);
+    this.#callers.handOutProposals(this.#basic, this.#isSilent(), effects);
     this.#output.takeReady(effects);
-    this.#changes?.settleRefused(effects);
     this.#refresh();
+    this.#beginReads(effects);
+    this.#changes?.settleRefused(effects);
     effects.apply = this.#nextApply();
     this.#reads.settleApplied(this.lastApplied, effects);
     effects.leaderState = this.#leaderReport.next(this.#basic);
+  }
+
+  /** Reads begin after what has arrived has confirmed others, which makes room for them at once. */
+  #beginReads(effects: PeerEffects): void {
+    this.#callers.handOutReads(this.#basic);
+    this.#output.takeReady(effects);
+    this.#refresh();
   }
 
   /**

@@ -2,69 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Peer, type PeerEffects, type PeerEvent, ProposalRequest } from "../../src/node/mod.ts";
-import { createConfState, createMessage, type Message } from "../../src/raft/mod.ts";
-import { MemoryStorage } from "../../src/storage/memory.ts";
-
-const ELECTION_TICK = 4;
-const TERM = 1;
-
-/** The leader of three, whose writes and applies are answered by hand. */
-class Leader {
-  readonly storage = new MemoryStorage({
-    regionId: 1,
-    peerId: 1,
-    initial: { index: 1, term: 1, confState: createConfState({ voters: [1, 2, 3] }) },
-  });
-  readonly peer = new Peer({
-    id: 1,
-    nodeId: 1,
-    regionId: 1,
-    storage: this.storage,
-    lastApplied: 1,
-    epoch: 1,
-    random: () => 0,
-    electionTick: ELECTION_TICK,
-    preVote: false,
-    checkQuorum: false,
-    installsSnapshots: true,
-    streamsSnapshots: true,
-  });
-  #now = 0;
-
-  constructor() {
-    this.finish(this.handle({ type: "campaign" }));
-    this.finish(this.receive({ type: "vote-response", from: 2 }));
-    assert.equal(this.peer.state, "leader");
-    this.finish(this.receive({ type: "append-response", from: 2, index: 2 }));
-    assert.equal(this.peer.lastApplied, 2);
-  }
-
-  handle(...events: PeerEvent[]): PeerEffects {
-    const effects = this.peer.handle(events, this.#now++);
-    assert.equal(effects.failure, undefined);
-    for (const { write } of effects.appends) void this.storage.append(write);
-    return effects;
-  }
-
-  receive(message: Partial<Message> & Pick<Message, "type" | "from">): PeerEffects {
-    const messages = [createMessage({ to: 1, term: TERM, ...message })];
-    return this.handle({ type: "messages", messages });
-  }
-
-  /** Everything that is asked for completes. */
-  finish(effects: PeerEffects): PeerEffects {
-    let last = effects;
-    for (const { id } of effects.appends) last = this.finish(this.handle({ type: "appended", id }));
-    if (effects.apply !== undefined) {
-      last = this.finish(this.handle({ type: "applied", results: [] }));
-    }
-    return last;
-  }
-}
+import { ProposalRequest } from "../../src/node/mod.ts";
+import { ELECTION_TICK, ScriptedLeader } from "./scripted_leader.ts";
 
 test("a snapshot that a leader keeps back while its disk hangs is sent when the disk answers", () => {
-  const leader = new Leader();
+  const leader = new ScriptedLeader();
   const command = Uint8Array.of(1);
   const proposals = [new ProposalRequest(command, Infinity)];
   const hanging = leader.handle({ type: "proposals", proposals });
