@@ -1,8 +1,14 @@
 /**
  * Sends a snapshot of 1 GiB over gRPC to a follower with an empty log, cutting the connection three
- * times, while writes go on: `deno task snapshot:large [--mib N] [--cuts N] [--writers N]
- * [--json]`. Prints what the two processes took in memory, and the latency of writes before and during
- * the transfer.
+ * times, while writes go on: `deno task snapshot:large`. Prints what the two processes took in memory,
+ * and the latency of writes before and during the transfer. Options, with their defaults:
+ *
+ * - `--mib 1024`: the size of the snapshot; `--value-bytes 16384`: that of the values in it;
+ * - `--cuts 3`: how often the connection is cut;
+ * - `--writers 8`: how many clients write; none with 0;
+ * - `--before-ms 5000`: how long they write before the transfer, and in each load of the control;
+ * - `--loads 6`: at most so many loads of the control are measured, until memory grows no more;
+ * - `--json`: prints the report in one line, and nothing else.
  *
  * @module
  */

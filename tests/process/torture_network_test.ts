@@ -1,42 +1,30 @@
 /** The proxies of the torture's network: they read who speaks to whom, and treat paths one by one. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import { held } from "../../scripts/torture/faults.ts";
 import { TortureNetwork } from "../../scripts/torture/network.ts";
+import { SocketEnd } from "../transport/socket_end.ts";
 import { until } from "./support.ts";
 
 /** What `Hello` holds of the cluster and the two nodes, with what comes before it in a frame. */
 const greeting = (from: readonly number[], to: readonly number[]): Buffer =>
   Buffer.from([0x0a, 0x12, 0x08, 1, 0x12, 4, ...Buffer.from("test"), 0x18, ...from, 0x20, ...to]);
 
-/** One end of a connection, and what has come there. */
-class End {
-  readonly socket: Socket;
-  text = "";
-  isClosed = false;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on("data", (chunk) => this.text += chunk.toString("latin1"));
-    socket.on("error", () => {}).on("close", () => this.isClosed = true);
-  }
-}
-
 /** A network with a node that listens, and connections to it through its proxy. */
 async function withNetwork(
-  body: (network: TortureNetwork, open: () => Promise<[End, End]>) => Promise<void>,
+  body: (network: TortureNetwork, open: () => Promise<[SocketEnd, SocketEnd]>) => Promise<void>,
 ): Promise<void> {
-  const accepted: End[] = [];
-  const opened: End[] = [];
-  const server = createServer((socket) => accepted.push(new End(socket)));
+  const accepted: SocketEnd[] = [];
+  const opened: SocketEnd[] = [];
+  const server = createServer((socket) => accepted.push(new SocketEnd(socket)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const network = new TortureNetwork("test");
   const port = await network.listen({ port: (server.address() as { port: number }).port });
   try {
     await body(network, async () => {
-      const near = new End(connect(port, "127.0.0.1"));
+      const near = new SocketEnd(connect(port, "127.0.0.1"));
       opened.push(near);
       const count = accepted.length;
       const far = await until("the connection arrives", () => accepted[count]);

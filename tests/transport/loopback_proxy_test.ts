@@ -1,41 +1,27 @@
 import assert from "node:assert/strict";
-import type { Buffer } from "node:buffer";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import { LoopbackProxy } from "./loopback_proxy.ts";
+import { SocketEnd } from "./socket_end.ts";
 import { until } from "./support.ts";
-
-/** One end of a connection, with what it has received. */
-class End {
-  readonly socket: Socket;
-  text = "";
-  isClosed = false;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on("data", (chunk: Buffer) => this.text += chunk.toString());
-    socket.on("error", () => {});
-    socket.on("close", () => this.isClosed = true);
-  }
-}
 
 interface Wire {
   readonly proxy: LoopbackProxy;
   /** Those that the target has accepted. */
-  readonly accepted: End[];
-  dial(): End;
+  readonly accepted: SocketEnd[];
+  dial(): SocketEnd;
 }
 
 async function withWire(body: (wire: Wire) => Promise<void>): Promise<void> {
-  const ends: End[] = [];
-  const accepted: End[] = [];
-  const server = createServer((socket) => accepted.push(new End(socket)));
+  const ends: SocketEnd[] = [];
+  const accepted: SocketEnd[] = [];
+  const server = createServer((socket) => accepted.push(new SocketEnd(socket)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
   const proxy = await LoopbackProxy.start(`127.0.0.1:${port}`);
-  const dial = (): End => {
+  const dial = (): SocketEnd => {
     const [host, proxyPort] = proxy.address.split(":");
-    const end = new End(connect(Number(proxyPort), host));
+    const end = new SocketEnd(connect(Number(proxyPort), host));
     ends.push(end);
     return end;
   };
@@ -48,7 +34,7 @@ async function withWire(body: (wire: Wire) => Promise<void>): Promise<void> {
   }
 }
 
-async function connected({ dial, accepted }: Wire): Promise<[near: End, far: End]> {
+async function connected({ dial, accepted }: Wire): Promise<[near: SocketEnd, far: SocketEnd]> {
   const near = dial();
   await until("a connection", () => accepted.length > 0);
   return [near, accepted[0]];
