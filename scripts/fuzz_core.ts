@@ -10,7 +10,7 @@
  */
 
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { integer, readCommandLine } from "./command_line.ts";
 import { MESSAGE_TYPES } from "./fuzz/forge.ts";
 import { World } from "./fuzz/world.ts";
 
@@ -67,17 +67,32 @@ function print({ count, refused, worlds, table }: FuzzReport, seconds: number): 
   );
 }
 
+const USAGE = `deno task fuzz [options]
+
+Sends random messages to groups of replicas.
+
+  --count N  how many messages (default 1000000)
+  --seed N   decides what they are (default 1)
+  --world N  how many each group gets (default 1000)
+`;
+
+const OPTIONS = {
+  options: {
+    count: { type: "string", default: "1000000" },
+    seed: { type: "string", default: "1" },
+    world: { type: "string", default: "1000" },
+  },
+} as const;
+
 function main(): void {
-  const { values } = parseArgs({
-    options: {
-      count: { type: "string", default: "1000000" },
-      seed: { type: "string", default: "1" },
-      world: { type: "string", default: "1000" },
-    },
-  });
+  const { seed, count, world } = readCommandLine(USAGE, OPTIONS, ({ values }) => ({
+    seed: integer("seed", values.seed, 0),
+    count: integer("count", values.count, 1),
+    world: integer("world", values.world, 1),
+  }));
   const start = performance.now();
   try {
-    const report = fuzz(Number(values.seed), Number(values.count), Number(values.world));
+    const report = fuzz(seed, count, world);
     print(report, (performance.now() - start) / 1000);
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));

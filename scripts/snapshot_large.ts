@@ -1,44 +1,50 @@
 /**
  * Sends a snapshot of 1 GiB over gRPC to a follower with an empty log, cutting the connection three
  * times, while writes go on: `deno task snapshot:large`. Prints what the two processes took in memory,
- * and the latency of writes before and during the transfer. Options, with their defaults:
- *
- * - `--mib 1024`: the size of the snapshot; `--value-bytes 16384`: that of the values in it;
- * - `--cuts 3`: how often the connection is cut;
- * - `--writers 8`: how many clients write; none with 0;
- * - `--before-ms 5000`: how long they write before the transfer, and in each load of the control;
- * - `--loads 6`: at most so many loads of the control are measured, until memory grows no more;
- * - `--json`: prints the report in one line, and nothing else.
+ * and the latency of writes before and during the transfer.
  *
  * @module
  */
 
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { integer, readCommandLine } from "./command_line.ts";
 import { runLargeSnapshot } from "./snapshot_large/run.ts";
 
-const { values } = parseArgs({
+const USAGE = `deno task snapshot:large [options]
+
+  --mib N          how large the snapshot is (default 1024)
+  --value-bytes N  how large the values in it are (default 16384)
+  --cuts N         how often the connection is cut (default 3)
+  --writers N      how many clients write meanwhile (default 8)
+  --before-ms N    how long they write before, and in each load of the control (default 5000)
+  --loads N        at most so many loads of the control, until memory grows no more (default 6)
+  --json           print the report in one line, and nothing else
+`;
+
+const OPTIONS = {
   options: {
     mib: { type: "string", default: "1024" },
-    cuts: { type: "string", default: "3" },
     "value-bytes": { type: "string", default: "16384" },
+    cuts: { type: "string", default: "3" },
+    writers: { type: "string", default: "8" },
     "before-ms": { type: "string", default: "5000" },
     loads: { type: "string", default: "6" },
-    writers: { type: "string", default: "8" },
     json: { type: "boolean", default: false },
   },
-});
-const report = await runLargeSnapshot({
-  bytes: Number(values.mib) * 1024 * 1024,
-  valueBytes: Number(values["value-bytes"]),
-  cuts: Number(values.cuts),
-  beforeMs: Number(values["before-ms"]),
-  loads: Number(values.loads),
-  writers: Number(values.writers),
-  log: (text) => console.error(text),
-});
-console.log(JSON.stringify(report, undefined, values.json ? undefined : 2));
-if (!values.json) {
+} as const;
+
+const { json, ...options } = readCommandLine(USAGE, OPTIONS, ({ values }) => ({
+  json: values.json,
+  bytes: integer("mib", values.mib, 1, 1024 * 1024) * 1024 * 1024,
+  valueBytes: integer("value-bytes", values["value-bytes"], 1, 1024 * 1024),
+  cuts: integer("cuts", values.cuts, 0, 1000),
+  writers: integer("writers", values.writers, 0, 1000),
+  beforeMs: integer("before-ms", values["before-ms"], 1),
+  loads: integer("loads", values.loads, 1),
+}));
+const report = await runLargeSnapshot({ ...options, log: (text) => console.error(text) });
+console.log(JSON.stringify(report, undefined, json ? undefined : 2));
+if (!json) {
   const { sender, receiver, before, sending, installing } = report;
   for (const [who, memory] of Object.entries({ sender, receiver })) {
     console.log(

@@ -6,6 +6,7 @@
 
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
+import { integer } from "../command_line.ts";
 import type { Runtime } from "../package/runtimes.ts";
 import type { BenchmarkOptions } from "./benchmark.ts";
 import { VALUE_BYTES_MIN } from "./workload.ts";
@@ -69,13 +70,13 @@ export function parseArguments(args: readonly string[]): BenchArguments | "help"
   return {
     runtimes: (values.runtime ?? RUNTIME_NAMES.join(",")).split(",").map(runtimeOf),
     clients: (values.clients ?? "1,16,64,256").split(",").map((one) =>
-      integer("--clients", one, 1, 4096)
+      integer("clients", one, 1, 4096)
     ),
-    seconds: integer("--seconds", values.seconds ?? "5", 1, 3600),
-    warmupSeconds: integer("--warmup-seconds", values["warmup-seconds"] ?? "2", 0, 3600),
-    valueBytes: integer("--value-bytes", values["value-bytes"] ?? "256", VALUE_BYTES_MIN, 1 << 20),
+    seconds: integer("seconds", values.seconds ?? "5", 1, 3600),
+    warmupSeconds: integer("warmup-seconds", values["warmup-seconds"] ?? "2", 0, 3600),
+    valueBytes: integer("value-bytes", values["value-bytes"] ?? "256", VALUE_BYTES_MIN, 1 << 20),
     target: targetOf(values.target ?? "all"),
-    connectionsPerMember: integer("--connections", values.connections ?? "2", 1, 256),
+    connectionsPerMember: integer("connections", values.connections ?? "2", 1, 256),
     directory: values.directory ?? tmpdir(),
     etcd: values["no-etcd"] ? "never" : values.etcd ? "required" : "found",
     runtimeFlags: (values["runtime-flags"] ?? "").split(" ").filter((one) => one !== ""),
@@ -92,10 +93,4 @@ function runtimeOf(name: string): Runtime["name"] {
 function targetOf(whom: string): "all" | "leader" {
   if (whom === "all" || whom === "leader") return whom;
   throw new Error(`--target must be all or leader: it is "${whom}"`);
-}
-
-function integer(name: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (value >= min && value <= max) return value;
-  throw new Error(`${name} must be an integer from ${min} to ${max}: it is "${text}"`);
 }

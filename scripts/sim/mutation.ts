@@ -21,7 +21,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { parseArgs } from "node:util";
+import { integer, readCommandLine } from "../command_line.ts";
 import type { Rule } from "../mutation/rule.ts";
 import { broken } from "../mutation/workspace.ts";
 import { PROJECT_ROOT } from "../project_files.ts";
@@ -116,15 +116,33 @@ async function simulateUntilFailure(
   return found ?? { seeds: undefined, message: "SURVIVED" };
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const { values, positionals: parts } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      seeds: { type: "string", default: "4000" },
-      jobs: { type: "string", default: "2" },
-    },
-  });
+const USAGE = `deno task sim:mutation [options] [PART …]
+
+Breaks one rule after another, those whose name or file contains a PART, and says how many seeds the
+simulator needs to notice each.
+
+  --seeds N  how many it may need (default 4000)
+  --jobs N   rules at a time (default 2)
+`;
+
+const OPTIONS = {
+  allowPositionals: true,
+  options: {
+    seeds: { type: "string", default: "4000" },
+    jobs: { type: "string", default: "2" },
+  },
+} as const;
+
+async function main(): Promise<void> {
+  const { parts, seedsMax, jobs } = readCommandLine(
+    USAGE,
+    OPTIONS,
+    ({ values, positionals }) => ({
+      parts: positionals,
+      seedsMax: integer("seeds", values.seeds, 1),
+      jobs: integer("jobs", values.jobs, 1, 256),
+    }),
+  );
   checkMutants(MUTANTS);
   const waiting = MUTANTS.filter(({ name, file }) =>
     parts.length === 0 || parts.some((part) => name.includes(part) || file.includes(part))
@@ -132,17 +150,17 @@ async function main(args: readonly string[]): Promise<void> {
   const survivors: Rule[] = [];
   const work = async (): Promise<void> => {
     for (let rule = waiting.shift(); rule !== undefined; rule = waiting.shift()) {
-      const { seeds, message } = await tryMutant(rule, Number(values.seeds));
+      const { seeds, message } = await tryMutant(rule, seedsMax);
       if (seeds === undefined) survivors.push(rule);
       const first = message.split("\n")[0].slice(0, 150);
       console.log(`| ${rule.file} | ${rule.name} | ${seeds ?? "-"} | ${first} |`);
     }
   };
   console.log("| file | broken rule | seeds | noticed as |\n|---|---|---|---|");
-  await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+  await Promise.all(Array.from({ length: jobs }, work));
   console.log(`${survivors.length} rules survived`);
   for (const { file, name } of survivors) console.error(`SURVIVED: ${file}: ${name}`);
   if (survivors.length > 0) process.exitCode = 1;
 }
 
-if (import.meta.main) await main(process.argv.slice(2));
+if (import.meta.main) await main();

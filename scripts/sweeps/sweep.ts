@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { integer, readCommandLine } from "../command_line.ts";
 
 /** How often something happened, by what it was. */
 export type SweepReport = Record<string, number>;
@@ -92,6 +92,15 @@ export function straceMissing(): string | false {
   return status === 0 ? false : "strace is not allowed to trace here";
 }
 
+const OPTIONS = {
+  options: {
+    count: { type: "string" },
+    seed: { type: "string" },
+    jobs: { type: "string", default: "1" },
+    only: { type: "string", default: "" },
+  },
+} as const;
+
 /**
  * Runs `sweep` as a task: `--count N` and `--seed N`, and where it can do several things at a time, or a
  * part, `--jobs N` and `--only TEXT`; prints its report, ends with 1 when it fails.
@@ -101,20 +110,23 @@ export async function runAsTask(
   defaultCount: number,
   sweep: (count: number, seed: number, jobs: number, only: string) => Promise<SweepReport>,
 ): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      count: { type: "string" },
-      seed: { type: "string" },
-      jobs: { type: "string" },
-      only: { type: "string" },
-    },
-  });
-  const count = Number(values.count ?? defaultCount);
-  const seed = Number(values.seed ?? Date.now() % 1_000_000);
+  const usage = `deno task ${name.replace(" ", ":")} [options]
+
+  --count N    how much is tried (default: ${defaultCount === Infinity ? "all" : defaultCount})
+  --seed N     decides what happens when (default: a new one)
+  --jobs N     how much at a time, where that can be (default 1)
+  --only TEXT  a part, where there are parts (default: all)
+`;
+  const { count, seed, jobs, only } = readCommandLine(usage, OPTIONS, ({ values }) => ({
+    count: values.count === undefined ? defaultCount : integer("count", values.count, 1),
+    seed: integer("seed", values.seed ?? `${Date.now() % 1_000_000}`, 0),
+    jobs: integer("jobs", values.jobs, 1, 256),
+    only: values.only,
+  }));
   console.log(`${name}: count ${count}, seed ${seed}, ${process.execPath}`);
   const start = performance.now();
   try {
-    const report = await sweep(count, seed, Number(values.jobs ?? 1), values.only ?? "");
+    const report = await sweep(count, seed, jobs, only);
     for (const [what, times] of Object.entries(report)) {
       console.log(`  ${String(times).padStart(6)}  ${what}`);
     }

@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { integer } from "../command_line.ts";
 import { torture, TortureFailure, type TortureOptions, type TortureReport } from "./run.ts";
 
 const HELP = `deno task torture [options]
@@ -51,11 +52,11 @@ function parseOptions(args: readonly string[]): TortureOptions | undefined {
     args: [...args],
     options: {
       help: { type: "boolean" },
-      seconds: value,
-      "round-seconds": value,
+      seconds: { ...value, default: "3600" },
+      "round-seconds": { ...value, default: "60" },
       seed: value,
-      clients: value,
-      keys: value,
+      clients: { ...value, default: "10" },
+      keys: { ...value, default: "6" },
       folder: value,
       keep: { type: "boolean" },
     },
@@ -63,21 +64,15 @@ function parseOptions(args: readonly string[]): TortureOptions | undefined {
   if (values.help === true) return undefined;
   const start = performance.now();
   return {
-    seconds: integer("seconds", values.seconds, 3_600, 1),
-    roundSeconds: integer("round-seconds", values["round-seconds"], 60, 1),
-    seed: integer("seed", values.seed, Math.floor(Math.random() * 2 ** 32), 0),
-    clients: integer("clients", values.clients, 10, 1),
-    keys: integer("keys", values.keys, 6, 1),
+    seconds: integer("seconds", values.seconds, 1),
+    roundSeconds: integer("round-seconds", values["round-seconds"], 1),
+    seed: integer("seed", values.seed ?? `${Math.floor(Math.random() * 2 ** 32)}`, 0),
+    clients: integer("clients", values.clients, 1),
+    keys: integer("keys", values.keys, 1),
     folder: values.folder,
     keep: values.keep,
     log: (line) => console.log(`${((performance.now() - start) / 1000).toFixed(0)} s: ${line}`),
   };
-}
-
-function integer(name: string, text: string | undefined, fallback: number, least: number): number {
-  const value = text === undefined ? fallback : Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new Error(`--${name} must be an integer >= ${least}: it is "${text}"`);
 }
 
 function describe(report: TortureReport): string {
