@@ -225,9 +225,12 @@ export class Database {
   }
 }
 
-/** What an unknown error says. */
+/** What an unknown error says. SQLite calls some failures of a full disk, as it opens, I/O errors. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  return /I\/O error|is full/.test(reason)
+    ? `${reason}; check the disk, and how much of it is free`
+    : reason;
 }
 
 /** Whether an error is about pages that are damaged, no database at all, or a number we never write. */

@@ -14,7 +14,7 @@
  * @module
  */
 
-import { Database } from "./database.ts";
+import { Database, reasonOf } from "./database.ts";
 import { KvCorruptError, KvStorageError } from "./errors.ts";
 import {
   CURRENT_SUM_SQL,
@@ -93,7 +93,10 @@ export function prepareSchema(database: Database): void {
     database.commit();
   } catch (cause) {
     database.rollback();
-    throw new KvStorageError(`Cannot create the tables of ${database.path}`, { cause });
+    throw new KvStorageError(
+      `Cannot create the tables of ${database.path}: ${reasonOf(cause)}`,
+      { cause },
+    );
   }
 }
 

@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { encodePutCommand, KvStorageError, KvStore, putRequest } from "../../src/kv/mod.ts";
+import { databaseError } from "../../src/kv/database.ts";
 import { SNAPSHOT_RECORD_BYTES_MAX } from "../../src/kv/snapshot_codec.ts";
 import { bytes, collect, streamOf, withDirectory, withStore } from "./support.ts";
 
@@ -48,7 +49,7 @@ test("a file that is full fails the store for good, and what was committed opens
     };
     assert.throws(() => {
       for (let i = 0; i < 100; i++) put();
-    }, { code: "KV_STORAGE", message: /full/ });
+    }, { code: "KV_STORAGE", message: /full; check the disk, and how much of it is free$/ });
     assert.throws(put, { code: "KV_USAGE" });
     store.close();
     assert.ok(applied > 10);
@@ -65,3 +66,9 @@ test("a folder that cannot be made refuses the store with an error of ours", () 
     const open = (): KvStore => KvStore.open({ directory: join(file, "store") });
     assert.throws(open, (error) => error instanceof KvStorageError && error.code === "KV_STORAGE");
   }));
+
+test("an I/O error of the database, which a full disk can be when it opens, says so", () => {
+  const error = databaseError("open it", "/data/kv.db", new Error("disk I/O error"));
+  assert.ok(error instanceof KvStorageError);
+  assert.match(error.message, /^Cannot open it in .*disk I\/O error; check the disk, and how much/);
+});

@@ -118,7 +118,8 @@ const TEXTS: readonly (readonly [text: string, code: StorageErrorCode])[] = [
 ];
 
 const ADVICE: Readonly<Partial<Record<StorageErrorCode, string>>> = {
-  STORAGE_IO: "check the disk and the system's log, then start the node again",
+  STORAGE_IO: "check the disk, how much of it is free, and the system's log, then start " +
+    "the node again",
   STORAGE_FULL: "free some space, then start the node again; nothing acknowledged is lost",
   STORAGE_CORRUPT: "restore the directory from a backup, or remove the node from the cluster and " +
     "add it again with an empty directory",
