@@ -19,12 +19,14 @@ const CLUSTER_ID = "torture";
 const TICK_MS = 50;
 const STOP_DEADLINE_MS = 20_000;
 
-/** Beyond so many entries who lacks them gets a snapshot: some seconds of what the clients write. */
-const COMPACTION = [
-  ...["--compact-entries", "60"],
-  ...["--compact-keep", "20"],
-  ...["--compact-keep-lagging", "60"],
-];
+/** A log with more entries is compacted. */
+const LOG_ENTRIES_MAX = 60;
+
+/**
+ * Who lacks more than this share of all entries there ever were gets a snapshot. The store keeps every
+ * revision, so a snapshot takes longer and longer; whoever installs one must not need the next by then.
+ */
+const KEPT_SHARE = 1 / 40;
 
 /** The longest time without a leader before one of the others campaigns. */
 export const ELECTION_TIMEOUT_MS = 2 * 10 * TICK_MS;
@@ -75,6 +77,8 @@ export class TortureCluster {
   snapshotsResumed = 0;
   /** What should not have happened, such as a process that ended by itself. */
   readonly problems: string[] = [];
+  /** Entries of the log; what is kept for members that are behind depends on it. */
+  appliedIndex = 0;
   readonly #folder: string;
   readonly #places: readonly Place[];
   readonly #members = new Map<number, Member>();
@@ -148,7 +152,7 @@ export class TortureCluster {
       members: member.knownMembers,
       extraArguments: [
         ...["--tick-ms", String(TICK_MS)],
-        ...COMPACTION,
+        ...this.#compaction(),
         ...member.joins ? ["--join"] : [],
       ],
     }, (line) => this.#read(member, line));
@@ -163,6 +167,15 @@ export class TortureCluster {
       if (member.child === child) member.onServing();
     });
     return serving;
+  }
+
+  #compaction(): string[] {
+    const kept = Math.max(LOG_ENTRIES_MAX, Math.ceil(this.appliedIndex * KEPT_SHARE));
+    return [
+      ...["--compact-entries", String(LOG_ENTRIES_MAX)],
+      ...["--compact-keep", String(LOG_ENTRIES_MAX / 3)],
+      ...["--compact-keep-lagging", String(kept)],
+    ];
   }
 
   /** Ends a node as a power cut would. */

@@ -212,6 +212,7 @@ class Run {
     const { elections, snapshotsToNew, snapshotsToLagging, snapshotsResumed } = cluster;
     const snapshots = { snapshotsToNew, snapshotsToLagging, snapshotsResumed };
     Object.assign(this.report, { elections, ...snapshots, appliedIndex: state.appliedIndex });
+    cluster.appliedIndex = state.appliedIndex;
     cluster.check();
     this.report.checkSteps += steps;
     this.report.checkMs += milliseconds;
