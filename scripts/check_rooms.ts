@@ -23,6 +23,9 @@ const NODE_CONTRACT = "src/node/state_machine.ts";
 const STORAGE_CONTRACT = "src/storage/contract.ts";
 const TRANSPORT_CONTRACT = "src/transport/contract.ts";
 
+/** A file of the storage's that everyone who keeps files needs. */
+const SYNC_DIRECTORY = "src/storage/sync_directory.ts";
+
 /** The rooms from the bottom to the top. */
 export const ROOMS: Readonly<Record<string, Room>> = {
   raft: { mayEnter: [], packages: [], builtins: false },
@@ -31,7 +34,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   tls: { mayEnter: ["raft"], packages: ["@grpc/grpc-js", "asn1js", "pkijs"], builtins: true },
   transport: { mayEnter: ["raft", "wire", "tls"], packages: ["@grpc/grpc-js"], builtins: true },
   node: {
-    mayEnter: ["raft", STORAGE_CONTRACT, TRANSPORT_CONTRACT],
+    mayEnter: ["raft", STORAGE_CONTRACT, SYNC_DIRECTORY, TRANSPORT_CONTRACT],
     packages: [],
     builtins: true,
   },
@@ -40,7 +43,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     packages: [],
     builtins: true,
   },
-  kv: { mayEnter: ["raft", NODE_CONTRACT], packages: ["protobufjs"], builtins: true },
+  kv: {
+    mayEnter: ["raft", NODE_CONTRACT, SYNC_DIRECTORY],
+    packages: ["protobufjs"],
+    builtins: true,
+  },
   etcd: {
     mayEnter: ["raft", "tls", "node", "kv"],
     packages: ["@grpc/grpc-js", "protobufjs"],
@@ -58,6 +65,7 @@ export const SUB_FACES: readonly string[] = [
   STORAGE_CONTRACT,
   TRANSPORT_CONTRACT,
   NODE_CONTRACT,
+  SYNC_DIRECTORY,
   "src/node/sessions/sequence_numbers.ts",
   "src/storage/sqlite/mod.ts",
   "src/transport/grpc/mod.ts",

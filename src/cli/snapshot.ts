@@ -7,12 +7,13 @@
 
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type EtcdClient, openBackup } from "../etcd/mod.ts";
 import { KvStore } from "../kv/mod.ts";
 import { INITIAL_TERM } from "../node/mod.ts";
 import { createConfState } from "../raft/mod.ts";
 import { SqliteNodeStorage } from "../storage/sqlite/mod.ts";
+import { syncDirectory } from "../storage/sync_directory.ts";
 import { parseMembers } from "./addresses.ts";
 import type { Command, Invocation } from "./command.ts";
 import { CALL_OPTIONS, withClient } from "./endpoints.ts";
@@ -74,12 +75,26 @@ async function save(invocation: Invocation, file: string, terminal: Terminal): P
     // Reads it whole: what is damaged must not be found out when it is needed.
     const { index } = await openBackup(partial);
     await rename(partial, file);
+    syncName(file);
     terminal.out(`saved ${byteSize(bytes)} in ${file}, as of index ${index}\n`);
     return EXIT_CODE.ok;
   } catch (error) {
     await rm(partial, { force: true });
     if (error instanceof CommandFailedError) throw error;
     throw new CommandFailedError(`cannot save the snapshot: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Makes the name of a file durable, whose content is. */
+function syncName(file: string): void {
+  try {
+    syncDirectory(dirname(file));
+  } catch (cause) {
+    throw new CommandFailedError(
+      `${file} is whole, but a power cut may lose its name: cannot sync ${dirname(file)}: ` +
+        messageOf(cause),
+      { cause },
+    );
   }
 }
 

@@ -22,6 +22,7 @@ import {
   type SnapshotChunks,
   type StateMachine,
 } from "../node/state_machine.ts";
+import { syncDirectory } from "../storage/sync_directory.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { checkStored } from "./check.ts";
 import { Database, databaseError, type Statement, withKvErrors } from "./database.ts";
@@ -39,12 +40,7 @@ import {
   WRITE_META,
   WRITE_NODE_STATE,
 } from "./schema.ts";
-import {
-  installRestoration,
-  removeRestoration,
-  syncDirectoryOf,
-  writeRestoration,
-} from "./restoration.ts";
+import { installRestoration, removeRestoration, writeRestoration } from "./restoration.ts";
 import { snapshotChunks } from "./snapshot.ts";
 import { checkStoreOptions, type KvStoreOptions, type StoreLimits } from "./store_options.ts";
 import type { KvResult, RangeRequest, RangeResult } from "./types.ts";
@@ -96,7 +92,7 @@ export class KvStore implements StateMachine<KvResult> {
     });
     this.#attach();
     // SQLite does so too, but says nothing when it fails.
-    withKvErrors("open the store", this.path, () => syncDirectoryOf(this.path));
+    withKvErrors("open the store", this.path, () => syncDirectory(options.directory));
   }
 
   /** Opens the database, and takes what is read again and again into memory. */

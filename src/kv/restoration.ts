@@ -10,12 +10,12 @@
  * @module
  */
 
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import type { SnapshotChunks } from "../node/state_machine.ts";
+import { syncDirectory } from "../storage/sync_directory.ts";
 import { Database } from "./database.ts";
 import { KvSnapshotError, KvStorageError } from "./errors.ts";
 import { metaRow, nodeStateRow, prepareSchema, WRITE_META, WRITE_NODE_STATE } from "./schema.ts";
@@ -112,9 +112,9 @@ export function installRestoration(path: string): void {
     throw new KvStorageError(`Cannot restore ${path} as another process has it open`);
   }
   rmSync(log, { force: true });
-  syncDirectoryOf(path);
+  syncDirectory(dirname(path));
   renameSync(path + RESTORING_SUFFIX, path);
-  syncDirectoryOf(path);
+  syncDirectory(dirname(path));
 }
 
 async function insertRecords(
@@ -160,15 +160,4 @@ function recordInserter(writer: Database, lastApplied: number): (record: Snapsho
         return writeMeta.run(...metaRow(record.meta));
     }
   };
-}
-
-/** Makes the names beside a file durable, where the system can (not on Windows). */
-export function syncDirectoryOf(path: string): void {
-  if (process.platform === "win32") return;
-  const handle = openSync(dirname(path), "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }

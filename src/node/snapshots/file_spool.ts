@@ -15,12 +15,11 @@
  * @module
  */
 
-import { closeSync, fsyncSync, openSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
-import process from "node:process";
+import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { SnapshotMetadata } from "../../raft/mod.ts";
+import { syncDirectory } from "../../storage/sync_directory.ts";
 import { SnapshotSpoolError } from "../errors.ts";
 import type { SnapshotChunks } from "../../transport/contract.ts";
 import type { SnapshotSpool, SpooledSnapshot, SpoolWriter } from "./spool.ts";
@@ -66,7 +65,7 @@ export class FileSpool implements SnapshotSpool {
   async #makeDirectory(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
     if (this.#directoryIsDurable) return;
-    syncDirectoryOf(this.#directory);
+    syncDirectory(dirname(this.#directory));
     this.#directoryIsDurable = true;
   }
 
@@ -149,7 +148,7 @@ class FileSpoolWriter implements SpoolWriter {
       this.#open = false;
       await this.#handle.close();
       await rename(this.#path + ARRIVING, this.#path + SEALED);
-      syncDirectoryOf(this.#path);
+      syncDirectory(dirname(this.#path));
     });
     this.#sealed = true;
     return new FileSnapshot(this.#path + SEALED, footer);
@@ -311,17 +310,6 @@ async function readAll(handle: FileHandle, into: Uint8Array, position: number): 
     start += bytesRead;
   }
   return true;
-}
-
-/** Makes the names beside a file durable, where the system can (not on Windows). */
-function syncDirectoryOf(path: string): void {
-  if (process.platform === "win32") return;
-  const handle = openSync(join(path, ".."), "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }
 
 async function removeQuietly(path: string): Promise<void> {

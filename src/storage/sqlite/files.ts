@@ -10,16 +10,15 @@ import {
   closeSync,
   constants,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readSync,
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import process from "node:process";
 import type { NodeIdentity } from "../contract.ts";
 import { StorageError } from "../errors.ts";
+import { syncDirectory } from "../sync_directory.ts";
 import {
   CORRUPT_ADVICE,
   type Database,
@@ -310,16 +309,5 @@ function syncParent(directory: string): void {
   } catch {
     // Without the permission, whoever gave it has made the directory known to the disk, or it is
     // missing after a crash of the whole machine, which is found when the node starts.
-  }
-}
-
-/** Makes the names in a directory durable, where the system can (not on Windows). */
-function syncDirectory(directory: string): void {
-  if (process.platform === "win32") return;
-  const handle = openSync(directory, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }
