@@ -1,7 +1,7 @@
 /** Saving the state of a running member, and making a new cluster from it. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -10,6 +10,7 @@ import { freePorts } from "../../src/cli/addresses.ts";
 import { runCommandLine } from "../../src/cli/command_line.ts";
 import { type RunningServer, serve } from "../../src/cli/serve.ts";
 import { EtcdClient } from "../../src/etcd/mod.ts";
+import { commandOf, runProcess, straceMissing } from "../../scripts/sweeps/sweep.ts";
 import { FakeTerminal } from "../cli/fake_terminal.ts";
 import { hasProgram, withSandbox } from "./support.ts";
 
@@ -126,6 +127,39 @@ test("a saved snapshot makes a new cluster with the same keys and revisions", LO
     await rm(directory, { recursive: true, force: true });
   }
 });
+
+test(
+  "snapshot save syncs the folder of its file, and fails when that fails",
+  { ...LONG, skip: straceMissing() },
+  async () => {
+    const directory = await mkdtemp(join(tmpdir(), "flaredb-snapshot-"));
+    const [member] = await freeMembers(1);
+    const server = await start([member], 1, "old", join(directory, "node"));
+    try {
+      const backups = join(directory, "backups");
+      await mkdir(backups);
+      const file = join(backups, "backup.db");
+      const save = ["snapshot", "save", file, "--endpoints", endpointOf(member)];
+      // Only what is called on the folder itself fails.
+      const strace = ["-f", "-qq", "-o", "/dev/null", "-P", backups, "-e", "trace=fsync"];
+      const command = commandOf("../../src/cli/main.ts", save);
+      const failed = await runProcess([
+        "strace",
+        ...strace,
+        "-e",
+        "inject=fsync:error=EIO",
+        ...command,
+      ]);
+      assert.equal(failed.code, 1, failed.errors);
+      assert.match(failed.errors, /backup\.db is whole, but a power cut may lose its name/);
+      const saved = await runProcess(["strace", ...strace, ...command]);
+      assert.equal(saved.code, 0, saved.errors);
+    } finally {
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    }
+  },
+);
 
 test(
   "etcdctl saves a snapshot that flaredb restores",
