@@ -10,6 +10,7 @@ import type { RaftLogEntry } from "../../raft/mod.ts";
 import { StorageError } from "../errors.ts";
 import type { RegionState } from "../region_state.ts";
 import { CORRUPT_ADVICE, type Database, type SqlValue } from "./database.ts";
+import { addRow, type RowRange } from "./leftover_rows.ts";
 import { LogCache } from "./log_cache.ts";
 import {
   decodeEntry,
@@ -28,8 +29,8 @@ const SLOT_MIN = -(SLOT_MAX + 1);
 export interface LoadedRegion extends RegionRow {
   /** The tail of its log. */
   readonly cache: LogCache;
-  /** The first row that may exist: below the log when a compaction has rows left to delete. */
-  readonly lowestRow: number;
+  /** Rows below the log that a compaction or a snapshot has left to delete. */
+  readonly leftover: RowRange[];
   /** The stored snapshot has no data, as far as anybody needs to know without reading it. */
   readonly snapshotEmpty: boolean;
 }
@@ -37,7 +38,7 @@ export interface LoadedRegion extends RegionRow {
 /** A region while its rows are being read. */
 interface Progress extends RegionRow {
   readonly cache: LogCache;
-  lowestRow: number;
+  readonly leftover: RowRange[];
   snapshotEmpty: boolean;
   lastIndex: number;
   lastTerm: number;
@@ -102,7 +103,7 @@ function checkRegion(row: SqlValue[], report: ReportDamage): Progress | undefine
   return {
     ...decoded,
     cache: new LogCache(state.truncatedIndex + 1),
-    lowestRow: state.truncatedIndex + 1,
+    leftover: [],
     snapshotEmpty: true,
     lastIndex: state.truncatedIndex,
     lastTerm: state.truncatedTerm,
@@ -133,10 +134,7 @@ function checkRow(
   cacheBytesMax: number,
   report: ReportDamage,
 ): void {
-  if (index <= region.state.truncatedIndex) {
-    region.lowestRow = Math.min(region.lowestRow, index);
-    return;
-  }
+  if (index <= region.state.truncatedIndex) return addRow(region.leftover, index);
   checkEntry(region, index, decodeEntry(region.regionId, row), report);
   region.cache.evict(cacheBytesMax, index);
 }

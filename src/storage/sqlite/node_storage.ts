@@ -212,9 +212,8 @@ export class SqliteNodeStorage implements NodeStorage {
       group.operations.push({ kind: "save-snapshot", slot, regionId, index, data });
     }
     await group.promise;
-    const first = state.truncatedIndex + 1;
-    const cache = new LogCache(first);
-    const region = { slot, regionId, peerId, state, cache, lowestRow: first, snapshotEmpty: true };
+    const cache = new LogCache(state.truncatedIndex + 1);
+    const region = { slot, regionId, peerId, state, cache, leftover: [], snapshotEmpty: true };
     const storage = new SqliteRaftStorage(region, this.#shared);
     this.#regions.set(regionId, storage);
     this.#reserved.delete(regionId);

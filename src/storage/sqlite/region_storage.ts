@@ -27,6 +27,7 @@ import {
   snapshotMetadata,
 } from "../region_state.ts";
 import type { GroupCommitter, GroupMember, RegionWrite, WriteGroup } from "./group_commit.ts";
+import { LeftoverRows } from "./leftover_rows.ts";
 import type { LogCache } from "./log_cache.ts";
 import type { LogReader } from "./reader.ts";
 import { INDEX_MAX } from "./schema.ts";
@@ -69,8 +70,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
   readonly #pending: RegionWrite[] = [];
   /** The truncated index that is durable: rows at or below it may be deleted. */
   #sweepTo: number;
-  /** The first row that may still exist. */
-  #lowestRow: number;
+  readonly #leftover: LeftoverRows;
   #failure: StorageError | undefined = undefined;
   readonly #termAt = (index: number): number => this.#lookUpTerm(index);
 
@@ -84,7 +84,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
     this.#cache = region.cache;
     this.#state = region.state;
     this.#snapshotData = region.snapshotEmpty ? NO_BYTES : undefined;
-    this.#lowestRow = region.lowestRow;
+    this.#leftover = new LeftoverRows(region.leftover, region.state.truncatedIndex + 1);
     this.#sweepTo = region.state.truncatedIndex;
     this.#sweep();
   }
@@ -239,6 +239,7 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
   #install(group: WriteGroup, before: RegionState, snapshot: Snapshot): void {
     const { index } = snapshot.metadata;
     if (index < before.lastIndex) this.#delete(group, index + 1, before.lastIndex);
+    this.#leftover.replaceLog(index, Math.min(index, before.lastIndex));
     this.#cache.reset(index + 1);
     this.#saveSnapshot(group, index, snapshot.data);
   }
@@ -279,10 +280,10 @@ export class SqliteRaftStorage implements RaftStorage, GroupMember {
 
   /** Has the next rows deleted that a durable compaction or snapshot left behind. */
   #sweep(): void {
-    const low = this.#lowestRow;
-    if (low > this.#sweepTo || this.#committer.closing) return;
-    const high = Math.min(low + SWEEP_ROWS - 1, this.#sweepTo);
-    this.#lowestRow = high + 1;
+    if (this.#committer.closing) return;
+    const rows = this.#leftover.take(this.#sweepTo, SWEEP_ROWS);
+    if (rows === undefined) return;
+    const { low, high } = rows;
     const group = this.#record(this.#state);
     this.#delete(group, low, high);
     group.bytes += (high - low + 1) * SWEPT_ROW_BYTES;
