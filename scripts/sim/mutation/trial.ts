@@ -148,9 +148,12 @@ class Trial {
   }
 }
 
+/** What the runtimes say of a name that does not exist; Bun leaves out the class where there is no stack. */
+const MISSING_NAME = /ReferenceError|\w is not defined$/m;
+
 /** A name that does not exist is a flaw of the rule's text: it would be noticed whatever the rule is. */
 function verdictOn({ seed, message }: Summary["failed"][number]): Verdict {
-  return message.includes("ReferenceError")
+  return MISSING_NAME.test(message)
     ? { kind: "unusable", message }
     : { kind: "noticed", seeds: seed + 1, message };
 }
@@ -158,5 +161,5 @@ function verdictOn({ seed, message }: Summary["failed"][number]): Verdict {
 /** The line of a runtime's complaint that names the error. */
 function mainLine(errors: string): string {
   const lines = errors.trim().split("\n");
-  return lines.find((line) => /^\w*error\b/i.test(line)) ?? lines[0];
+  return lines.find((line) => /^\W?\w*error\b/i.test(line)) ?? lines[0];
 }
