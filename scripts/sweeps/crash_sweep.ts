@@ -3,7 +3,8 @@
  * moment, again and again on the same data, with either writer. After each kill the data verifies, the
  * hard state has not gone back and no vote has changed; after each restart everything acknowledged is
  * there, and every entry was applied exactly once (each put has a key of its own, so its version is 1
- * and the revision counts the keys).
+ * and the revision counts the keys). That says little unless starts find a store that has applied a part
+ * of the log, and a log that was compacted: the sweep counts them, and fails where they are too few.
  *
  *     deno task crash:sweep --count 500
  *
@@ -14,6 +15,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import type { HardState } from "../../src/raft/mod.ts";
 import { readUntouched, type RegionReport, verifyStorage } from "../../src/storage/sqlite/mod.ts";
 import {
   commandOf,
@@ -30,7 +32,28 @@ const WRITING_MS_MAX = 150;
 /** How long a node may take to start before the sweep gives up, in milliseconds. */
 const DEADLINE_MS = 60_000;
 
+/** The share of the starts that must have found each of {@linkcode FOUND}, where there are some. */
+const FOUND_PART = 0.2;
+
+/** From how many kills on. */
+const FOUND_KILLS = 25;
+
+/** What starts find, without which the sweep would show nothing. */
+const FOUND = {
+  applied: "starts that found a store with puts in it",
+  behind: "starts that applied more puts to such a store",
+  compacted: "starts that found a compacted log",
+} as const;
+
+/** The first index of a log that was never compacted: a new replica begins at index 1. */
+const FIRST_INDEX = 2;
+
+/** The log's database keeps as many free bytes, and gives back what exceeds them. */
+const FREE_BYTES_KEPT = 4 * 1024 * 1024;
+
 interface StoreState {
+  /** What was there before anything of the log was applied. */
+  readonly found: { readonly revision: number; readonly firstIndex: number };
   readonly keys: readonly string[];
   readonly revision: number;
   /** The highest version of a key. */
@@ -43,7 +66,7 @@ export function crashSweep(kills: number, seed: number): Promise<SweepReport> {
     const numbers = new Numbers(seed);
     const acknowledged = new Set<string>();
     const report: SweepReport = {};
-    let before: RegionReport | undefined;
+    let before: Findings | undefined;
     for (let run = 0; run <= kills; run++) {
       const writer = numbers.once(2) ? "direct" : "worker";
       const node = new CrashingNode(directory, writer, run === kills ? "check" : String(run));
@@ -52,19 +75,52 @@ export function crashSweep(kills: number, seed: number): Promise<SweepReport> {
       else await node.started();
       if (!early && run < kills) await node.wait(numbers.below(WRITING_MS_MAX));
       await (run < kills ? node.kill() : node.ended());
-      if (node.state !== undefined) checkState(node.state, acknowledged);
+      if (node.state !== undefined) checkState(node.state, acknowledged, report);
       for (const key of node.acknowledged) acknowledged.add(key);
       tally(report, run === kills ? "last checks" : `kills, writer ${writer}`);
-      if (early) tally(report, "of them while it started");
-      before = checkData(directory, before) ?? before;
+      if (early) tally(report, "kills while it started");
+      const after = checkData(directory, before);
+      if (run < kills) tallyData(after, before, report);
+      before = after ?? before;
     }
     report["puts acknowledged"] = acknowledged.size;
-    report["term at the end"] = before?.hardState.currentTerm ?? 0;
+    report["term at the end"] = before?.region.hardState.currentTerm ?? 0;
+    if (kills >= FOUND_KILLS) checkFound(kills, report);
     return report;
   });
 }
 
-function checkState({ keys, revision, version }: StoreState, acknowledged: Set<string>): void {
+/** Counts what a kill has interrupted. */
+function tallyData(
+  after: Findings | undefined,
+  before: Findings | undefined,
+  report: SweepReport,
+): void {
+  if (after === undefined || before === undefined) return;
+  if (after.leftoverRows > 0) tally(report, "kills before the rows of a compaction were deleted");
+  if (after.freeBytes > FREE_BYTES_KEPT) tally(report, "kills while space was to be given back");
+  if (after.databaseBytes < before.databaseBytes) tally(report, "kills after some was");
+}
+
+/** @throws where too few starts found what the sweep is about. */
+function checkFound(kills: number, report: SweepReport): void {
+  for (const what of Object.values(FOUND)) {
+    const times = report[what] ?? 0;
+    if (times >= kills * FOUND_PART) continue;
+    throw new Error(`${what}: ${times} of ${kills}, which are too few to show anything`);
+  }
+}
+
+function checkState(
+  { found: atStart, keys, revision, version }: StoreState,
+  acknowledged: Set<string>,
+  report: SweepReport,
+): void {
+  if (atStart.revision > 1) {
+    tally(report, FOUND.applied);
+    if (revision > atStart.revision) tally(report, FOUND.behind);
+  }
+  if (atStart.firstIndex > FIRST_INDEX) tally(report, FOUND.compacted);
   const found = new Set(keys);
   for (const key of acknowledged) {
     if (!found.has(key)) throw new Error(`put ${key} was acknowledged and is missing`);
@@ -77,23 +133,44 @@ function checkState({ keys, revision, version }: StoreState, acknowledged: Set<s
   }
 }
 
+/** What is on the disk after a kill. */
+interface Findings {
+  readonly region: RegionReport;
+  /** Rows below the log, whose deletion follows. */
+  readonly leftoverRows: number;
+  readonly databaseBytes: number;
+  readonly freeBytes: number;
+}
+
 /** Verifies what is on the disk, and that it follows what was there before. */
-function checkData(directory: string, before: RegionReport | undefined): RegionReport | undefined {
+function checkData(directory: string, before: Findings | undefined): Findings | undefined {
   if (!existsSync(join(directory, "raft.db"))) return before;
   const report = verifyStorage({ directory, appliedIndex: () => appliedIndex(directory) });
   // A process that was killed while it made the database left one without tables.
   if (before === undefined && report.regions.length === 0) return undefined;
   if (!report.sound) throw new Error(report.problems.join("\n"));
-  const [after] = report.regions;
-  const [old, now] = [before?.hardState, after.hardState];
-  if (old === undefined) return after;
+  const [region] = report.regions;
+  if (before !== undefined) checkHardState(region.hardState, before.region.hardState);
+  const { databaseBytes, freeBytes = 0 } = report;
+  return { region, leftoverRows: leftoverRows(directory), databaseBytes, freeBytes };
+}
+
+function checkHardState(now: HardState, old: HardState): void {
   const back = now.currentTerm < old.currentTerm || now.commitIndex < old.commitIndex;
   const changed = now.currentTerm === old.currentTerm && old.votedFor !== 0 &&
     now.votedFor !== old.votedFor;
-  if (back || changed) {
-    throw new Error(`hard state ${JSON.stringify(now)} follows ${JSON.stringify(old)}`);
-  }
-  return after;
+  if (!back && !changed) return;
+  throw new Error(`hard state ${JSON.stringify(now)} follows ${JSON.stringify(old)}`);
+}
+
+/** Rows of the one region that are no part of its log. */
+function leftoverRows(directory: string): number {
+  return readUntouched(join(directory, "raft.db"), (database) => {
+    const rows = database.prepare(
+      'SELECT count(*) FROM raft_log_by_region WHERE "index" <= (SELECT truncated_index FROM raft_state)',
+    );
+    return rows.first()?.[0] as number;
+  });
 }
 
 function appliedIndex(directory: string): number | undefined {
