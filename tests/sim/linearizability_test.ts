@@ -12,6 +12,7 @@ import {
 } from "../../src/sim/mod.ts";
 import { Random } from "../../src/node/mod.ts";
 import { history, REGISTER } from "./histories.ts";
+import { randomHistory, withStaleRead } from "./random_histories.ts";
 
 const LINEARIZABLE: Readonly<Record<string, string>> = {
   "nothing but a read of the initial value": "1 0-1 get 0",
@@ -105,11 +106,13 @@ function manyOperations(
   let state = model.initial();
   const open = new Map<number, { call: number; input: KvInput; output: KvOutput | undefined }>();
   const done: HistoryOperation<KvInput, KvOutput>[] = [];
+  let begun = 0;
   let moment = 0;
   while (done.length < operations) {
     const client = random.below(clients);
     const under = open.get(client);
     if (under === undefined) {
+      if (begun++ >= operations) continue;
       const key = random.below(10);
       const operation: KvOperation = random.below(2) === 0
         ? { type: "range", key, end: key + 1, revision: 0 }
@@ -143,6 +146,33 @@ test("one wrong answer among a thousand is found", () => {
   const results = [[{ ...output!.results[0][0], value: 1 }]];
   operations[position] = { ...wrong, output: { ...output!, results } };
   assert.equal(checkLinearizability(operations, new KvModel()).verdict, "not linearizable");
+});
+
+/** A thousand operations of 16 clients on ten registers, some 50 of which have an unknown outcome. */
+const REGISTERS = { operations: 1000, clients: 16, keys: 10, unknownPercent: 5 };
+const HISTORIES = 20;
+/** Steps of a search that finds an order. */
+const FOUND_STEPS_MAX = 20_000;
+/** Steps of a search through all orders of the part that has none. */
+const EXHAUSTED_STEPS_MAX = 500_000;
+
+test("a thousand operations on ten registers, some of unknown outcome, are ordered soon", () => {
+  for (let seed = 0; seed < HISTORIES; seed++) {
+    const operations = randomHistory({ seed, ...REGISTERS });
+    const unknown = operations.filter((operation) => operation.return === undefined).length;
+    assert.equal(operations.length, 1000);
+    assert.ok(unknown > 20 && unknown < 100, `seed ${seed}: ${unknown} unknown outcomes`);
+    const found = checkLinearizability(operations, REGISTER, FOUND_STEPS_MAX);
+    assert.equal(found.verdict, "linearizable", `seed ${seed}, ${found.steps} steps`);
+  }
+});
+
+test("one stale read among a thousand operations on ten registers is found soon", () => {
+  for (let seed = 0; seed < HISTORIES; seed++) {
+    const operations = withStaleRead(randomHistory({ seed, ...REGISTERS }));
+    const found = checkLinearizability(operations, REGISTER, EXHAUSTED_STEPS_MAX);
+    assert.equal(found.verdict, "not linearizable", `seed ${seed}, ${found.steps} steps`);
+  }
 });
 
 test("a history survives its way through JSON", () => {
