@@ -20,7 +20,7 @@ test(
   "three processes under partitions, delays, cuts, pauses and kills stay linearizable",
   LONG,
   async () => {
-    const report = await torture({ seed: 5, seconds: 25, roundSeconds: 25, clients: 10, keys: 6 });
+    const report = await torture({ seed: 5, seconds: 30, roundSeconds: 30, clients: 10, keys: 6 });
     assert.ok(report.answered > 50, `only ${report.answered} operations were answered`);
     assert.ok(report.elections > 1, `only ${report.elections} elections`);
     assert.ok(report.snapshotsToNew > 0, "no snapshots");
