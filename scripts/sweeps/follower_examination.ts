@@ -6,9 +6,10 @@
  * @module
  */
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type KvStore, rangeRequest, verifyStore } from "../../src/kv/mod.ts";
+import { checkSpooledSnapshot } from "../../src/node/mod.ts";
 import type { RaftStorage } from "../../src/storage/mod.ts";
 import { readUntouched, verifyStorage, whileUntouched } from "../../src/storage/sqlite/mod.ts";
 import { Follower, FOLLOWER_IDENTITY, type FollowerOptions } from "./follower.ts";
@@ -86,7 +87,8 @@ function verify(directory: string): void {
   const { problems } = verifyStorage({
     directory,
     appliedIndex: () => appliedIndexOf(store),
-    snapshotArrived: (_, index) => arrived(directory, index),
+    snapshotArrived: (regionId, index, term) =>
+      checkSpooledSnapshot(directory, regionId, index, term),
     checkBeside: (report) => {
       if (existsSync(store)) whileUntouched(store, (location) => verifyStore(location, report));
     },
@@ -94,21 +96,14 @@ function verify(directory: string): void {
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function appliedIndexOf(path: string): number | undefined {
-  if (!existsSync(path)) return undefined;
+/** Nothing, while there is no store or no table. */
+function appliedIndexOf(path: string): number {
+  if (!existsSync(path)) return 0;
   return readUntouched(path, (database) => {
     const tables = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'");
-    if (tables.first()?.[0] === 0) return undefined;
-    return database.prepare("SELECT last_applied FROM meta").first()?.[0] as number | undefined;
+    if (tables.first()?.[0] === 0) return 0;
+    return database.prepare("SELECT last_applied FROM meta").first()?.[0] as number;
   });
-}
-
-function arrived(directory: string, index: number): boolean {
-  const folder = join(directory, "snapshots");
-  return existsSync(folder) &&
-    readdirSync(folder).some((name) =>
-      name.startsWith(`region-1-${index}-`) && name.endsWith(".snapshot")
-    );
 }
 
 /** The step after which the log is what it is: the one acknowledged last, or the next. */

@@ -17,7 +17,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { crc32 } from "node:zlib";
 import { encodePutCommand, KvStore, putRequest, verifyStore } from "../../src/kv/mod.ts";
-import { Node } from "../../src/node/mod.ts";
+import { checkSpooledSnapshot, Node } from "../../src/node/mod.ts";
 import type { HardState } from "../../src/raft/mod.ts";
 import {
   type Database,
@@ -116,12 +116,10 @@ function describe(directory: string, before: Found, after: Found): string {
     : "log and store have the old state";
 }
 
-/** Whether a whole snapshot is there, of an index or of any. */
-function arrived(directory: string, index?: number): boolean {
+/** Whether a snapshot is there that was whole. */
+function arrived(directory: string): boolean {
   const folder = join(directory, "snapshots");
-  const prefix = index === undefined ? "region-1-" : `region-1-${index}-`;
-  return existsSync(folder) &&
-    readdirSync(folder).some((name) => name.startsWith(prefix) && name.endsWith(".snapshot"));
+  return existsSync(folder) && readdirSync(folder).some((name) => name.endsWith(".snapshot"));
 }
 
 function appliedIndexOf(database: Database): number {
@@ -132,7 +130,8 @@ function appliedIndexOf(database: Database): number {
 function examine(directory: string, leader: Leader, before?: Found): Found {
   const path = join(directory, "kv.db");
   const appliedInStore = () => readUntouched(path, appliedIndexOf);
-  const snapshotArrived = (_: number, index: number) => arrived(directory, index);
+  const snapshotArrived = (regionId: number, index: number, term: number) =>
+    checkSpooledSnapshot(directory, regionId, index, term);
   const { problems, regions } = verifyStorage({
     directory,
     appliedIndex: appliedInStore,

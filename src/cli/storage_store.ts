@@ -5,7 +5,7 @@
  * @module
  */
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { KV_FILE, type StoreReport, verifyStore } from "../kv/mod.ts";
 import { StorageError } from "../storage/mod.ts";
@@ -45,16 +45,4 @@ export function logDamage(path: string): string | undefined {
     if (!(error instanceof StorageError && error.code === "STORAGE_CORRUPT")) throw error;
     return /^.*? is damaged \(offset \d+/.exec(error.message)?.[0] ?? error.message;
   }
-}
-
-/**
- * Whether the folder `snapshots` holds the whole snapshot of an index: the next start installs it,
- * where a crash has interrupted that.
- */
-export function snapshotArrived(directory: string, regionId: number, index: number): boolean {
-  const folder = join(directory, "snapshots");
-  if (!existsSync(folder)) return false;
-  return readdirSync(folder).some((name) =>
-    name.startsWith(`region-${regionId}-${index}-`) && name.endsWith(".snapshot")
-  );
 }

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { KV_FILE } from "../kv/mod.ts";
 import {
   type RegionReport,
   type StorageReport,
@@ -31,14 +34,15 @@ export function runVerify(
   terminal: Terminal,
 ): number {
   const report = { ...verifyStorage(options), store: foundStore() };
-  terminal.out(invocation.has("json") ? JSON.stringify(report) + "\n" : describe(report));
+  const text = (): string => describe(report, invocation.has("log-only"));
+  terminal.out(invocation.has("json") ? JSON.stringify(report) + "\n" : text());
   return report.sound ? EXIT_CODE.ok : EXIT_CODE.failed;
 }
 
-function describe(report: NodeReport): string {
+function describe(report: NodeReport, logOnly: boolean): string {
   const { problems, problemsOmitted } = report;
   const lines = [report.directory];
-  if (!report.locked) lines.push(...describeFiles(report));
+  if (!report.locked) lines.push(...describeFiles(report, logOnly));
   if (report.regions.length > 0) lines.push("", describeRegions(report.regions).trimEnd());
   lines.push("");
   if (report.sound) lines.push("sound: everything holds");
@@ -51,7 +55,7 @@ function describe(report: NodeReport): string {
   return lines.join("\n") + "\n";
 }
 
-function describeFiles(report: NodeReport): string[] {
+function describeFiles(report: NodeReport, logOnly: boolean): string[] {
   const { identity, formatVersion, wal } = report;
   const free = report.freeBytes === undefined ? "" : `, ${byteSize(report.freeBytes)} of it free`;
   const owner = identity === undefined
@@ -61,19 +65,26 @@ function describeFiles(report: NodeReport): string[] {
     `  belongs to       ${owner}`,
     `  database         ${byteSize(report.databaseBytes)}${free}`,
     `  write-ahead log  ${byteSize(report.walBytes)}` + (wal === undefined ? "" : describeWal(wal)),
-    ...(report.store === undefined ? [] : describeStore(report.store)),
+    ...(logOnly ? [] : describeStore(report)),
   ];
 }
 
-function describeStore({ layout, revision, keys, versions, logDamage }: FoundStore): string[] {
-  const counts = revision === undefined
-    ? `of layout ${layout}, its rows were not read`
-    : `revision ${revision}, ${keys} keys in ${versions} versions`;
-  const lines = [`  key-value store  ${counts}`];
-  if (logDamage !== undefined) {
-    lines.push(`                   ${logDamage}): what follows is dropped, and applied anew`);
+function describeStore({ directory, store }: NodeReport): string[] {
+  if (store === undefined) {
+    const found = existsSync(join(directory, KV_FILE)) ? "could not be read" : "there is none";
+    return [`  key-value store  ${found}`];
+  }
+  const lines = [`  key-value store  ${describeRows(store)}`];
+  if (store.logDamage !== undefined) {
+    lines.push(`                   ${store.logDamage}): what follows is dropped, and applied anew`);
   }
   return lines;
+}
+
+function describeRows({ layout, appliedIndex, revision, keys, versions }: FoundStore): string {
+  if (revision !== undefined) return `revision ${revision}, ${keys} keys in ${versions} versions`;
+  if (layout > 0) return `of layout ${layout}, its rows were not read`;
+  return appliedIndex === 0 ? "has no tables yet" : "could not be read";
 }
 
 function describeWal(wal: NonNullable<StorageReport["wal"]>): string {

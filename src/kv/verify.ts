@@ -17,7 +17,7 @@ const PAGE_PROBLEMS_MAX = 20;
 export interface StoreReport {
   /** The version of its layout; 0 when it has no tables yet. Versions before 2 have no checksums. */
   readonly layout: number;
-  /** The last index that it has applied, when that could be read. */
+  /** The last index that it has applied, when that could be read; 0 when it has no tables yet. */
   readonly appliedIndex: number | undefined;
   /** Its revision, when that could be read. */
   readonly revision: number | undefined;
@@ -42,8 +42,8 @@ export function verifyStore(location: string | URL, report: ReportDamage): Store
     database = new Database(location, { cacheBytes, synchronous, readOnly: true });
     const layout = schemaVersion(database);
     for (const problem of pageProblems(database)) report(`SQLite finds: ${problem}`);
-    if (layout === 0) return nothing;
-    if (layout < SCHEMA_VERSION) return { ...nothing, layout };
+    if (layout === 0) return { ...nothing, appliedIndex: 0 };
+    if (layout < SCHEMA_VERSION) return { ...nothing, layout, appliedIndex: oldApplied(database) };
     const { meta, keys, versions } = checkTables(database, report);
     return { layout, appliedIndex: meta?.lastApplied, revision: meta?.revision, keys, versions };
   } catch (error) {
@@ -54,6 +54,12 @@ export function verifyStore(location: string | URL, report: ReportDamage): Store
   } finally {
     database?.close();
   }
+}
+
+/** What a store of an older layout has applied, which no checksum covers. */
+function oldApplied(database: Database): number | undefined {
+  const applied = database.prepare("SELECT last_applied FROM meta").get()?.last_applied;
+  return typeof applied === "number" ? applied : undefined;
 }
 
 function pageProblems(database: Database): string[] {

@@ -245,7 +245,10 @@ export class RecoveryError extends RaftError {
   }
 }
 
-/** The state of a snapshot that arrives cannot be kept, or is not wanted any more; see `cause`. */
+/**
+ * The state of a snapshot that arrives cannot be kept or read again, or is not wanted any more; see
+ * `cause`.
+ */
 export class SnapshotSpoolError extends RaftError {
   /** Says what happened. */
   constructor(message: string, options?: { cause?: unknown }) {

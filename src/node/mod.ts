@@ -77,6 +77,7 @@ export {
 } from "./sessions/operation.ts";
 export { SequenceNumbers } from "./sessions/sequence_numbers.ts";
 export type { SessionCounters } from "./sessions/table.ts";
+export { checkSpooledSnapshot } from "./snapshots/spool_check.ts";
 export * from "./state_machine.ts";
 export {
   type ArrivingSnapshotStatus,

@@ -23,6 +23,7 @@ import { SnapshotDepartures } from "./snapshots/departures.ts";
 import { FileSpool } from "./snapshots/file_spool.ts";
 import { MemorySpool } from "./snapshots/memory_spool.ts";
 import type { SnapshotSpool } from "./snapshots/spool.ts";
+import { SPOOL_DIRECTORY } from "./snapshots/spool_file.ts";
 import { createNodeCounters, type NodeCounters } from "./status.ts";
 import { Transfers } from "./transfers.ts";
 import { Turns } from "./turns.ts";
@@ -62,7 +63,7 @@ export function createParts(
   const { transport } = options;
   const spool = checked.directory === undefined
     ? new MemorySpool()
-    : new FileSpool(join(checked.directory, "snapshots"));
+    : new FileSpool(join(checked.directory, SPOOL_DIRECTORY));
   const shared = {
     nodeId,
     transport,

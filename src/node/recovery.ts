@@ -12,7 +12,7 @@ import { createConfState, type Logger, type LogStorage, type PeerId } from "../r
 import type { NodeStorage, RaftStorage } from "../storage/contract.ts";
 import { RecoveryError, StateMachineError } from "./errors.ts";
 import type { Member } from "./options.ts";
-import type { SnapshotSpool } from "./snapshots/spool.ts";
+import { REPLACE_ADVICE, type SnapshotSpool, type SpooledSnapshot } from "./snapshots/spool.ts";
 import type { StateMachine } from "./state_machine.ts";
 
 /** The index of the snapshot that the first members start from. */
@@ -99,13 +99,23 @@ export async function finishInstallation(
   try {
     await stateMachine.restore(spooled.read(), index);
   } catch (cause) {
-    throw new StateMachineError(
-      `the state machine of region ${storage.regionId} could not be restored from the snapshot of ` +
-        `index ${index}: ${cause instanceof Error ? cause.message : cause}`,
-      { cause },
-    );
+    throw restorationError(spooled, cause);
   }
   await spooled.remove();
+}
+
+/** Says that a state machine could not be restored from a snapshot that the log begins after. */
+export function restorationError(
+  { regionId, index, place }: SpooledSnapshot,
+  cause: unknown,
+): StateMachineError {
+  const found = cause instanceof Error ? cause.message : String(cause);
+  return new StateMachineError(
+    `the state machine of region ${regionId} could not be restored from the snapshot of index ` +
+      `${index} (${place}): ${found}; the log begins after it, so the next start tries that again: ` +
+      `if it cannot either, ${REPLACE_ADVICE}`,
+    { cause },
+  );
 }
 
 /**

@@ -25,6 +25,7 @@ import type {
   ReadRequest,
 } from "./events.ts";
 import type { Peer } from "./peer.ts";
+import { restorationError } from "./recovery.ts";
 import type { ArrivalRegion } from "./snapshots/arrivals.ts";
 import type { DepartureRegion } from "./snapshots/departures.ts";
 import type { SpooledSnapshot } from "./snapshots/spool.ts";
@@ -275,7 +276,7 @@ export class Region implements ArrivalRegion, DepartureRegion {
     try {
       await this.stateMachine.restore(this.#untilStopped(spooled), spooled.index);
     } catch (error) {
-      if (!this.#stopped) this.#stateMachineFailed(error);
+      if (!this.#stopped) this.#fail(restorationError(spooled, error));
       throw error;
     }
   }

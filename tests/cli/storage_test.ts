@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { freePorts } from "../../src/cli/addresses.ts";
 import { runCommandLine } from "../../src/cli/mod.ts";
 import { KvStore } from "../../src/kv/mod.ts";
-import { createEntry } from "../../src/raft/mod.ts";
+import { FileSpool } from "../../src/node/snapshots/file_spool.ts";
+import { createConfState, createEntry } from "../../src/raft/mod.ts";
 import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 
@@ -68,24 +71,112 @@ test("storage verify lists what is wrong and ends with exit code 1", () =>
     assert.match(dumped.errors, /^! .*has applied index 9, but its log ends at 2$/m);
   }));
 
+/** Lets the log of the data begin after a snapshot of this index, as an installation does first. */
+async function installInLog(data: string, index: number): Promise<void> {
+  const database = new DatabaseSync(join(data, "raft.db"));
+  const { conf_state: confState } = database.prepare("SELECT conf_state FROM raft_state").get()!;
+  database.close();
+  const storage = await SqliteNodeStorage.open({
+    directory: data,
+    identity: { clusterId: "tests", nodeId: 3 },
+  });
+  const metadata = { index, term: 1, confState: JSON.parse(confState as string) };
+  await storage.region(1)!.append({ snapshot: { metadata, data: new Uint8Array(0) } });
+  await storage.close();
+}
+
+/** What `flaredb start` ends with: these data are not to be started from. */
+async function startOf(data: string): Promise<string> {
+  const terminal = new FakeTerminal();
+  const [peer, client] = await freePorts("127.0.0.1", 2);
+  const code = await runCommandLine([
+    "start",
+    ...["--id", "3", "--cluster-id", "tests", "--data", data],
+    ...["--members", `3=127.0.0.1:${peer}`, "--client-listen", `127.0.0.1:${client}`],
+  ], terminal);
+  assert.equal(code, 1);
+  return terminal.errors;
+}
+
 test("storage verify knows an installation that the next start finishes", () =>
   withData(2, async (data) => {
-    const database = new DatabaseSync(join(data, "raft.db"));
-    const { conf_state: confState } = database.prepare("SELECT conf_state FROM raft_state").get()!;
-    database.close();
-    const storage = await SqliteNodeStorage.open({
-      directory: data,
-      identity: { clusterId: "tests", nodeId: 3 },
-    });
-    const metadata = { index: 9, term: 1, confState: JSON.parse(confState as string) };
-    await storage.region(1)!.append({ snapshot: { metadata, data: new Uint8Array(0) } });
-    await storage.close();
-    assert.match((await run("verify", data)).output, /^! .*applied index 2, but .* begins at 10/m);
-    mkdirSync(join(data, "snapshots"));
-    writeFileSync(join(data, "snapshots", "region-1-9-1.snapshot"), "");
+    await installInLog(data, 9);
+    const spool = new FileSpool(join(data, "snapshots"));
+    const sealed = async (index: number, term: number): Promise<string> => {
+      const writer = await spool.create(1, { index, term, confState: createConfState() });
+      await writer.write(new Uint8Array(5000).fill(7));
+      return (await writer.seal()).place;
+    };
+    const verified = async () => (await run("verify", data)).output;
+    const gone = /^! .*applied index 2, but .* begins at 10/m;
+    assert.match(await verified(), gone);
+    // Of another index, and of another term.
+    await sealed(8, 1);
+    assert.match(await verified(), gone);
+    rmSync(await sealed(9, 2));
+    const path = await sealed(9, 1);
     const { code, output } = await run("verify", data);
     assert.equal(code, 0, output);
+    const bytes = readFileSync(path);
+    const damages = [
+      ["", /its footer is damaged/],
+      ["garbage", /its footer is damaged/],
+      [bytes.subarray(0, -1), /its footer is damaged/],
+      [Buffer.from(bytes).fill(8, 4000, 4001), /its checksum does not hold/],
+    ] as const;
+    for (const [content, found] of damages) {
+      writeFileSync(path, content);
+      const report = await verified();
+      assert.match(report, gone);
+      assert.match(report, found);
+      assert.ok(report.includes(path), report);
+    }
+    const refused = await startOf(data);
+    assert.ok(refused.includes(`index 9 (${path}): `), refused);
+    assert.match(refused, /if it cannot either, replace this member by a new one/);
   }));
+
+test("storage verify objects to a log that begins after what a missing or empty store lacks", () =>
+  withData(2, async (data) => {
+    assert.equal((await run("verify", data)).code, 0);
+    for (const suffix of ["", "-wal", "-shm"]) {
+      rmSync(join(data, `kv.db${suffix}`), { force: true });
+    }
+    // The log has it all.
+    const { code, output } = await run("verify", data);
+    assert.equal(code, 0, output);
+    assert.match(output, /key-value store +there is none/);
+    await installInLog(data, 100);
+    const gone = /^! .*applied index 0, but .* begins at 101: the entries between are gone$/m;
+    assert.match((await run("verify", data)).output, gone);
+    assert.match((await run("dump", data)).errors, gone);
+    for (const args of [["verify", data, "--log-only"], ["dump", data, "--log-only"]]) {
+      assert.equal((await run(...args)).code, 0);
+    }
+    writeFileSync(join(data, "kv.db"), "");
+    const empty = await run("verify", data);
+    assert.match(empty.output, gone);
+    assert.match(empty.output, /key-value store +has no tables yet/);
+    assert.match(await startOf(data), /the log begins at 101: the entries between are gone/);
+  }));
+
+test("storage verify objects to a store without a log of its region", async () => {
+  const data = mkdtempSync(join(tmpdir(), "flaredb-cli-"));
+  try {
+    const identity = { clusterId: "tests", nodeId: 3 };
+    await (await SqliteNodeStorage.open({ directory: data, identity })).close();
+    assert.equal((await run("verify", data)).code, 0, "a start that had just begun");
+    const store = KvStore.open({ directory: data });
+    store.apply({ commands: [], lastApplied: 7, nodeState: [] });
+    store.close();
+    const { code, output } = await run("verify", data);
+    assert.equal(code, 1);
+    assert.match(output, /^! The state machine of region 1 has applied index 7, but has no log$/m);
+    assert.match(await startOf(data), /has applied index 7, but the log ends at 1/);
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
+});
 
 test("storage verify and dump look into the key-value store too", () =>
   withData(2, async (data) => {

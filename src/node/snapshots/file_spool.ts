@@ -1,16 +1,5 @@
 /**
- * The spool in files: `<directory>/region-<id>-<index>-<serial>.snapshot` once sealed, with another ending
- * before. A file is the state as it came, and a footer that only `seal` writes:
- *
- * | bytes | what |
- * |---|---|
- * | 8 | `flrspool` |
- * | 8 | region (integers little-endian) |
- * | 8 | index |
- * | 8 | term |
- * | 8 | bytes of the state |
- * | 4 | CRC-32 of the state |
- * | 4 | CRC-32 of the footer before |
+ * The spool in files of one directory, whose format `spool_file.ts` describes.
  *
  * @module
  */
@@ -22,10 +11,23 @@ import type { SnapshotMetadata } from "../../raft/mod.ts";
 import { syncDirectory } from "../../storage/sync_directory.ts";
 import { SnapshotSpoolError } from "../errors.ts";
 import type { SnapshotChunks } from "../../transport/contract.ts";
-import type { SnapshotSpool, SpooledSnapshot, SpoolWriter } from "./spool.ts";
+import {
+  REPLACE_ADVICE,
+  type SnapshotSpool,
+  type SpooledSnapshot,
+  type SpoolWriter,
+} from "./spool.ts";
+import {
+  ARRIVING,
+  decodeFooter,
+  encodeFooter,
+  type Footer,
+  FOOTER_BYTES,
+  isSpoolName,
+  SEALED,
+  sealedNames,
+} from "./spool_file.ts";
 
-const MAGIC = new TextEncoder().encode("flrspool");
-const FOOTER_BYTES = 48;
 const READ_BYTES = 256 * 1024;
 
 /**
@@ -33,9 +35,6 @@ const READ_BYTES = 256 * 1024;
  * often wait for this one, wait for little; and that the sync at the end finds little to do.
  */
 const SYNC_BYTES = 1024 * 1024;
-
-const SEALED = ".snapshot";
-const ARRIVING = ".arriving";
 
 /** Keeps snapshots in files of one directory, which it makes when it is needed. */
 export class FileSpool implements SnapshotSpool {
@@ -70,15 +69,19 @@ export class FileSpool implements SnapshotSpool {
   }
 
   async find(regionId: number, index: number): Promise<SpooledSnapshot | undefined> {
-    for (const name of await this.#names()) {
-      if (!name.startsWith(`region-${regionId}-${index}-`) || !name.endsWith(SEALED)) continue;
+    let damaged: string | undefined;
+    for (const name of sealedNames(await this.#names(), regionId, index)) {
       const path = join(this.#directory, name);
       const footer = await footerOf(path);
       if (footer?.regionId === regionId && footer.index === index) {
         return new FileSnapshot(path, footer);
       }
+      damaged ??= path;
     }
-    return undefined;
+    if (damaged === undefined) return undefined;
+    throw new SnapshotSpoolError(
+      `Cannot read ${damaged} as its footer is damaged: ${REPLACE_ADVICE}`,
+    );
   }
 
   async clean(): Promise<void> {
@@ -88,7 +91,7 @@ export class FileSpool implements SnapshotSpool {
   async #names(): Promise<string[]> {
     try {
       const names = await readdir(this.#directory);
-      return names.filter((name) => /^region-\d+-\d+-\d+\.(snapshot|arriving)$/.test(name));
+      return names.filter(isSpoolName);
     } catch (cause) {
       if ((cause as { code?: string }).code === "ENOENT") return [];
       throw new SnapshotSpoolError(`Cannot list ${this.#directory}: ${messageOf(cause)}`, {
@@ -96,15 +99,6 @@ export class FileSpool implements SnapshotSpool {
       });
     }
   }
-}
-
-/** What the footer of a file says. */
-interface Footer {
-  readonly regionId: number;
-  readonly index: number;
-  readonly term: number;
-  readonly bytes: number;
-  readonly checksum: number;
 }
 
 class FileSpoolWriter implements SpoolWriter {
@@ -183,7 +177,7 @@ class FileSnapshot implements SpooledSnapshot {
   readonly index: number;
   readonly term: number;
   readonly bytes: number;
-  readonly #path: string;
+  readonly place: string;
   readonly #checksum: number;
 
   constructor(path: string, footer: Footer) {
@@ -191,7 +185,7 @@ class FileSnapshot implements SpooledSnapshot {
     this.index = footer.index;
     this.term = footer.term;
     this.bytes = footer.bytes;
-    this.#path = path;
+    this.place = path;
     this.#checksum = footer.checksum;
   }
 
@@ -209,9 +203,9 @@ class FileSnapshot implements SpooledSnapshot {
   async *#chunks(spare: Uint8Array[]): AsyncGenerator<Uint8Array> {
     let handle: FileHandle;
     try {
-      handle = await open(this.#path, "r");
+      handle = await open(this.place, "r");
     } catch (cause) {
-      throw new SnapshotSpoolError(`Cannot open ${this.#path}: ${messageOf(cause)}`, { cause });
+      throw new SnapshotSpoolError(`Cannot open ${this.place}: ${messageOf(cause)}`, { cause });
     }
     try {
       let checksum = 0;
@@ -222,7 +216,7 @@ class FileSnapshot implements SpooledSnapshot {
         checksum = crc32(chunk, checksum);
         position += chunk.length;
         if (position === this.bytes && checksum !== this.#checksum) {
-          throw new SnapshotSpoolError(`Cannot read ${this.#path} as its checksum does not hold`);
+          throw new SnapshotSpoolError(`Cannot read ${this.place} as its checksum does not hold`);
         }
         yield chunk;
       }
@@ -232,30 +226,17 @@ class FileSnapshot implements SpooledSnapshot {
   }
 
   async remove(): Promise<void> {
-    await removeQuietly(this.#path);
+    await removeQuietly(this.place);
   }
 
   async #fill(handle: FileHandle, into: Uint8Array, position: number): Promise<void> {
     try {
       if (await readAll(handle, into, position)) return;
     } catch (cause) {
-      throw new SnapshotSpoolError(`Cannot read ${this.#path}: ${messageOf(cause)}`, { cause });
+      throw new SnapshotSpoolError(`Cannot read ${this.place}: ${messageOf(cause)}`, { cause });
     }
-    throw new SnapshotSpoolError(`Cannot read ${this.#path} as it is cut short`);
+    throw new SnapshotSpoolError(`Cannot read ${this.place} as it is cut short`);
   }
-}
-
-function encodeFooter(footer: Footer): Uint8Array {
-  const bytes = new Uint8Array(FOOTER_BYTES);
-  const view = new DataView(bytes.buffer);
-  bytes.set(MAGIC);
-  view.setBigUint64(8, BigInt(footer.regionId), true);
-  view.setBigUint64(16, BigInt(footer.index), true);
-  view.setBigUint64(24, BigInt(footer.term), true);
-  view.setBigUint64(32, BigInt(footer.bytes), true);
-  view.setUint32(40, footer.checksum, true);
-  view.setUint32(44, crc32(bytes.subarray(0, 44)), true);
-  return bytes;
 }
 
 async function footerOf(path: string): Promise<Footer | undefined> {
@@ -276,18 +257,7 @@ async function readFooter(handle: FileHandle): Promise<Footer | undefined> {
   const bytes = new Uint8Array(FOOTER_BYTES);
   const stateBytes = size - FOOTER_BYTES;
   if (stateBytes < 0 || !(await readAll(handle, bytes, stateBytes))) return undefined;
-  const view = new DataView(bytes.buffer);
-  const sound = MAGIC.every((byte, at) => bytes[at] === byte) &&
-    view.getUint32(44, true) === crc32(bytes.subarray(0, 44)) &&
-    Number(view.getBigUint64(32, true)) === stateBytes;
-  if (!sound) return undefined;
-  return {
-    regionId: Number(view.getBigUint64(8, true)),
-    index: Number(view.getBigUint64(16, true)),
-    term: Number(view.getBigUint64(24, true)),
-    bytes: stateBytes,
-    checksum: view.getUint32(40, true),
-  };
+  return decodeFooter(bytes, stateBytes);
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -60,6 +60,7 @@ function sealed(
     index,
     term,
     bytes,
+    place: "in memory",
     async *read() {
       for (const part of parts) yield await Promise.resolve(part);
     },

@@ -9,6 +9,12 @@
 import type { SnapshotMetadata } from "../../raft/mod.ts";
 import type { SnapshotChunks } from "../../transport/contract.ts";
 
+/**
+ * What to do about a member whose state machine cannot be restored from its snapshot: the log begins
+ * after that, so that no leader sends it again.
+ */
+export const REPLACE_ADVICE = "replace this member by a new one with an empty data folder";
+
 /** A snapshot whose state is here, whole. */
 export interface SpooledSnapshot {
   readonly regionId: number;
@@ -17,6 +23,8 @@ export interface SpooledSnapshot {
   readonly term: number;
   /** Bytes of its state. */
   readonly bytes: number;
+  /** Where it is, for messages. */
+  readonly place: string;
   /**
    * Its state. The last chunk is handed out only when the checksum of all holds; nobody sees the
    * whole of a damaged one.
@@ -42,7 +50,11 @@ export interface SpoolWriter {
 export interface SnapshotSpool {
   /** Begins to take a snapshot. */
   create(regionId: number, metadata: SnapshotMetadata): Promise<SpoolWriter>;
-  /** The sealed snapshot of a region with this index, if there is one. */
+  /**
+   * The sealed snapshot of a region with this index, if there is one.
+   *
+   * @throws SnapshotSpoolError (by rejection) when there is one, but it is damaged or cannot be read.
+   */
   find(regionId: number, index: number): Promise<SpooledSnapshot | undefined>;
   /** Removes everything that was left behind. */
   clean(): Promise<void>;

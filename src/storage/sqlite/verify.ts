@@ -8,7 +8,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { ConfState, HardState, PeerId } from "../../raft/mod.ts";
+import { type ConfState, type HardState, type PeerId, RaftError } from "../../raft/mod.ts";
 import type { NodeIdentity } from "../contract.ts";
 import { StorageError } from "../errors.ts";
 import { CORRUPT_ADVICE, type Database, toStorageError } from "./database.ts";
@@ -34,15 +34,21 @@ export interface VerifyOptions {
    */
   readonly appliedIndex?: (regionId: number) => number | undefined;
   /**
-   * Whether a received snapshot of this index lies beside the storage, from which the state machine
-   * of the region is restored when the node starts: an installation that a crash interrupted.
+   * Whether a received snapshot of this index and term lies beside the storage, from which the state
+   * machine of the region is restored when the node starts: an installation that a crash interrupted
+   * (`checkSpooledSnapshot` of `@flaredb/raft/node` says so). Asked where the state machine is behind
+   * the log; what it throws is a problem.
    */
-  readonly snapshotArrived?: (regionId: number, index: number) => boolean;
+  readonly snapshotArrived?: (regionId: number, index: number, term: number) => boolean;
   /**
    * Checks what lies beside the storage, such as the files of state machines; each call of `report`
-   * adds a problem. Called while the storage is kept closed; what it throws is a problem too.
+   * adds a problem. Called while the storage is kept closed, with the regions of the log, or undefined
+   * when they could not be read; what it throws is a problem too.
    */
-  readonly checkBeside?: (report: (problem: string) => void) => void;
+  readonly checkBeside?: (
+    report: (problem: string) => void,
+    regions: readonly RegionReport[] | undefined,
+  ) => void;
   /** Where a copy may be made of a database with a write-ahead log. Default: that of temporary files. */
   readonly scratchDirectory?: string;
 }
@@ -67,7 +73,7 @@ export interface RegionReport {
   readonly lastTerm: number;
   /** The index of the stored snapshot, if there is one. */
   readonly snapshotIndex: number | undefined;
-  /** What the state machine has applied, when that is known. */
+  /** What the state machine has applied, when that is known; 0 when it has no state yet. */
   readonly appliedIndex: number | undefined;
 }
 
@@ -137,12 +143,14 @@ export function verifyClosed(
     else draft.problemsOmitted++;
   };
   draft.wal = attempt(report, path, () => checkWal(path));
+  let regions: RegionReport[] | undefined;
   // Without an intact log SQLite would show a state that is not the last one.
   if (draft.wal !== undefined) {
-    const read = (database: Database): void => inspect(database, path, options, draft, report);
-    attempt(report, path, () => readUntouched(path, read, options.scratchDirectory));
+    const read = (database: Database) => inspect(database, path, options, draft, report);
+    regions = attempt(report, path, () => readUntouched(path, read, options.scratchDirectory));
   }
-  attempt(report, path, () => options.checkBeside?.(report));
+  draft.regions = regions ?? [];
+  attempt(report, path, () => options.checkBeside?.(report, regions));
   draft.sound = draft.problems.length === 0;
   return draft;
 }
@@ -179,24 +187,28 @@ function attempt<T>(report: (problem: string) => void, path: string, step: () =>
   try {
     return step();
   } catch (error) {
-    const failure = toStorageError(error, `read ${path}`);
+    const failure = error instanceof RaftError ? error : toStorageError(error, `read ${path}`);
     // What can be done is the same for all of a report's problems.
     report(failure.message.replace(`; ${CORRUPT_ADVICE}`, ""));
     return undefined;
   }
 }
 
+/** Checks the database; the regions, when they could be read. */
 function inspect(
   database: Database,
   path: string,
   options: VerifyOptions,
   draft: Draft,
   report: (problem: string) => void,
-): void {
+): RegionReport[] | undefined {
   const version = attempt(report, path, () => readVersion(database, path));
   draft.formatVersion = version;
-  if (version === undefined) return;
-  if (version === 0) return report(`${path} has no tables: it was never opened to the end`);
+  if (version === undefined) return undefined;
+  if (version === 0) {
+    report(`${path} has no tables: it was never opened to the end`);
+    return undefined;
+  }
   attempt(report, path, () => checkPages(database, path, draft, report));
   draft.identity = attempt(report, path, () => readIdentity(database, version, path));
   const regions = attempt(
@@ -204,10 +216,14 @@ function inspect(
     path,
     () => checkRegions(database, 0, (found) => report(`In ${path}, ${found}`)),
   );
-  draft.regions = (regions ?? [])
-    .map((region) => {
-      const applied = attempt(report, path, () => options.appliedIndex?.(region.regionId));
-      return regionReport(region, applied, options, report);
+  return regions
+    ?.map((region) => {
+      const ask = <T>(what: () => T): T | undefined => attempt(report, path, what);
+      const applied = ask(() => options.appliedIndex?.(region.regionId));
+      const { truncatedIndex: index, truncatedTerm: term } = region.state;
+      const arrived = (): boolean =>
+        ask(() => options.snapshotArrived?.(region.regionId, index, term)) === true;
+      return regionReport(region, applied, arrived, report);
     })
     .sort((a, b) => a.regionId - b.regionId);
 }
@@ -228,7 +244,7 @@ function checkPages(
 function regionReport(
   { regionId, peerId, state }: LoadedRegion,
   appliedIndex: number | undefined,
-  options: VerifyOptions,
+  snapshotArrived: () => boolean,
   report: (problem: string) => void,
 ): RegionReport {
   const { hardState, confState, confStateIndex, truncatedIndex, lastIndex, lastTerm } = state;
@@ -240,7 +256,7 @@ function regionReport(
   }
   // A new replica starts at index 1, before its state machine has applied anything.
   const behind = appliedIndex !== undefined && appliedIndex < truncatedIndex && truncatedIndex > 1;
-  if (behind && options.snapshotArrived?.(regionId, truncatedIndex) !== true) {
+  if (behind && !snapshotArrived()) {
     report(
       `The state machine of region ${regionId} has applied index ${appliedIndex}, but its log ` +
         `begins at ${truncatedIndex + 1}: the entries between are gone`,
