@@ -10,6 +10,9 @@ import type { FailedSeed, Summary } from "./seeds.ts";
 /** Sweeps of fewer seeds may miss a rare event without being wrong. */
 export const SEEDS_FOR_RARE_EVENTS = 5_000;
 
+/** How many of a thousand checks of linearizability may be given up, where more than one is. */
+const UNDECIDED_PER_MILLE = 2;
+
 const FAILURES_SHOWN = 20;
 
 /** One line about how far a sweep is. */
@@ -22,6 +25,22 @@ export function progressLine(summary: Summary, seconds: number): string {
 /** The rare events that a sweep never reached. */
 export function missedEvents(summary: Summary): string[] {
   return RARE_EVENTS.filter((_, position) => summary.coverage[position] === 0);
+}
+
+/** Why a sweep that was to run so many seeds fails: nothing when all is well. */
+export function shortcomings(summary: Summary, asked: number): string[] {
+  const { seeds, undecided, failed } = summary;
+  const found: string[] = [];
+  if (failed.length > 0) found.push(`${failed.length} seeds broke a property`);
+  if (seeds < asked) found.push(`${seeds} of ${asked} seeds ran`);
+  if (undecided > 1 && undecided * 1000 > seeds * UNDECIDED_PER_MILLE) {
+    found.push(`${undecided} checks of linearizability were given up: too many to say much`);
+  }
+  const missed = missedEvents(summary);
+  if (seeds >= SEEDS_FOR_RARE_EVENTS && missed.length > 0) {
+    found.push(`never reached: ${missed.join("; ")}`);
+  }
+  return found;
 }
 
 /** The table of rare events, the faults and the failures. */

@@ -34,6 +34,7 @@ const COPIED = [
   "src/node",
   "src/sim",
   "scripts/sim",
+  "scripts/command_line.ts",
   "package.json",
 ];
 const SEEDS_PER_RANGE = 5;
