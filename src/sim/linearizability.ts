@@ -5,7 +5,7 @@
  * remembered as (set of operations done, state), so that no such pair is tried twice.
  *
  * An operation of unknown outcome may take effect at any time after its call, with whatever answer,
- * or never.
+ * or never. Operations of which one returns at the moment at which another is called overlap.
  *
  * @module
  */
@@ -76,8 +76,7 @@ class Search<Input, Output, State> {
   ) {
     this.#model = model;
     this.#stepsMax = stepsMax;
-    const inOrder = [...operations].sort((a, b) => a.call - b.call);
-    this.#head = createList(inOrder);
+    this.#head = createList([...operations].sort((a, b) => a.call - b.call));
     this.#done = new Uint32Array((operations.length + 31) >>> 5);
     this.#left = operations.filter((operation) => operation.return !== undefined).length;
   }
@@ -88,7 +87,7 @@ class Search<Input, Output, State> {
     let entry = this.#head.next;
     while (this.#left > 0) {
       if (this.steps++ > this.#stepsMax) return "unknown";
-      if (entry !== undefined && entry.match !== undefined) {
+      if (entry !== undefined && !isReturn(entry)) {
         const next = this.#place(entry, state);
         if (next !== undefined) {
           path.push({ entry, state });
@@ -144,10 +143,29 @@ class Search<Input, Output, State> {
   }
 }
 
+/** When a call or a return happens. */
+interface ListEvent<Input, Output> {
+  readonly at: number;
+  readonly entry: ListEntry<Input, Output>;
+}
+
+/** By time; of one moment the calls first, as operations that only touch may have overlapped. */
+function inOrder<Input, Output>(
+  a: ListEvent<Input, Output>,
+  b: ListEvent<Input, Output>,
+): number {
+  if (a.at !== b.at) return a.at - b.at;
+  return Number(isReturn(a.entry)) - Number(isReturn(b.entry)) || a.entry.id - b.entry.id;
+}
+
+function isReturn<Input, Output>(entry: ListEntry<Input, Output>): boolean {
+  return entry.match === undefined;
+}
+
 function createList<Input, Output>(
   operations: readonly HistoryOperation<Input, Output>[],
 ): ListEntry<Input, Output> {
-  const events: { readonly at: number; readonly entry: ListEntry<Input, Output> }[] = [];
+  const events: ListEvent<Input, Output>[] = [];
   const nowhere = undefined as unknown as ListEntry<Input, Output>;
   for (let id = 0; id < operations.length; id++) {
     const operation = operations[id];
@@ -156,7 +174,7 @@ function createList<Input, Output>(
     events.push({ at: operation.call, entry: call });
     events.push({ at: operation.return ?? Infinity, entry: returned });
   }
-  events.sort((a, b) => a.at === b.at ? a.entry.id - b.entry.id : a.at - b.at);
+  events.sort(inOrder);
   const head = { id: -1, match: undefined, next: undefined } as unknown as ListEntry<Input, Output>;
   let last = head;
   for (const { entry } of events) {
