@@ -18,6 +18,7 @@ import {
 } from "./calls.ts";
 import type { Chance } from "./chance.ts";
 import { ClientSessions } from "./client_sessions.ts";
+import { traceAnswer } from "./fingerprint.ts";
 import type { HistoryOperation } from "./history.ts";
 import type { Host } from "./host.ts";
 import { inspectRead } from "./inspection.ts";
@@ -95,8 +96,10 @@ export class Clients {
 
   /** Takes a peer's answers. */
   answer(replica: Replica, effects: PeerEffects): void {
+    const { trace } = this.#parts.world;
     for (const { proposal, index, result, isDuplicate } of effects.applied) {
       if (!(proposal instanceof ClientProposal)) continue;
+      traceAnswer(trace, isDuplicate ? "kept" : "applied", index);
       answerOnce(proposal.call);
       this.#parts.truth.answered(proposal.call.attempt!, index, result, isDuplicate);
       if (isDuplicate) this.#parts.world.coverage.add("answers that were kept");
@@ -104,11 +107,13 @@ export class Clients {
     }
     for (const { read, index } of effects.readable) {
       if (!(read instanceof ClientRead)) continue;
+      traceAnswer(trace, "readable", index);
       answerOnce(read.call);
       this.#readable(read.call, index, replica);
     }
     for (const { request, error } of effects.rejected) {
       if (!(request instanceof ClientProposal || request instanceof ClientRead)) continue;
+      traceAnswer(trace, error.code, 0);
       answerOnce(request.call);
       this.#rejected(request.call, error.mayHaveTakenEffect, error.code);
     }

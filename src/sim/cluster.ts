@@ -5,7 +5,15 @@
  * @module
  */
 
-import { INITIAL_INDEX, INITIAL_TERM, type PeerEffects, SESSIONS_MAX } from "../node/mod.ts";
+import {
+  INITIAL_INDEX,
+  INITIAL_TERM,
+  type PeerEffects,
+  SESSION_RESULT_BYTES_MAX,
+  type SessionLimits,
+  SESSIONS_MAX,
+  SESSIONS_RESULT_BYTES_MAX,
+} from "../node/mod.ts";
 import { type ConfState, createConfState, type PeerId } from "../raft/mod.ts";
 import { Chance } from "./chance.ts";
 import { Clients } from "./clients.ts";
@@ -20,6 +28,13 @@ import { RegionTruth } from "./region_truth.ts";
 import { Replica } from "./replica.ts";
 import { SessionTruth } from "./session_truth.ts";
 import type { World } from "./world.ts";
+
+/** The limits of every node, where the world has none of its own. */
+const SESSION_LIMITS: SessionLimits = {
+  sessionsMax: SESSIONS_MAX,
+  sessionResultBytesMax: SESSION_RESULT_BYTES_MAX,
+  resultBytesMax: SESSIONS_RESULT_BYTES_MAX,
+};
 
 /** Peer ids of region r are node ids plus (r - 1) times this. */
 const PEER_ID_STRIDE = 1000;
@@ -188,8 +203,7 @@ export class Cluster implements HostHandler, NetworkHandler {
     const ids = [...this.hosts.keys()].map((id) => id + (regionId - 1) * PEER_ID_STRIDE);
     const confState = createConfState({ voters: ids });
     const { coverage, environment } = this.world;
-    const sessionsMax = environment.sessionLimits?.sessionsMax ?? SESSIONS_MAX;
-    const sessions = new SessionTruth(coverage, sessionsMax);
+    const sessions = new SessionTruth(coverage, environment.sessionLimits ?? SESSION_LIMITS);
     const truth = new RegionTruth(INITIAL_INDEX, confState, sessions);
     const replicas = new Map<PeerId, Replica>();
     const { world, seed, createWorkload, clients: count } = this.#parts;

@@ -9,6 +9,7 @@
 import { Chance } from "./chance.ts";
 import { type Cluster, type SimRegion, STREAMS } from "./cluster.ts";
 import { FAULT_KINDS, type FaultKind } from "./environment.ts";
+import { traceFault } from "./fingerprint.ts";
 import type { CrashPoint, Host } from "./host.ts";
 import type { Membership } from "./membership.ts";
 import { cutLinks, type Links, randomSplit } from "./partitions.ts";
@@ -99,6 +100,7 @@ export class Faults {
   #strike(number: number, kind: FaultKind, chance: Chance): void {
     const { world } = this.#cluster;
     this.struck.push({ number, kind, timeUs: world.now });
+    traceFault(world.trace, number, kind);
     if (world.trace.verbose) world.line(`fault ${number}: ${kind}`);
     const region = chance.pick(this.#cluster.regions);
     const host = this.#someHost(chance);

@@ -12,6 +12,7 @@ import type { Chance } from "./chance.ts";
 import { describeTurn } from "./describe.ts";
 import { Disk } from "./disk.ts";
 import { violated } from "./errors.ts";
+import { traceTurn } from "./fingerprint.ts";
 import { HostClock } from "./host_clock.ts";
 import { inspect, type Replicas } from "./inspection.ts";
 import type { Packet } from "./network.ts";
@@ -188,17 +189,14 @@ export class Host {
   }
 
   #handle(replica: Replica, events: readonly PeerEvent[]): PeerEffects {
-    const peer = replica.peer!;
     let effects: PeerEffects;
     try {
-      effects = peer.handle(events, this.clock.nowMs);
+      effects = replica.peer!.handle(events, this.clock.nowMs);
     } catch (error) {
       violated("no-exception", `peer ${replica.name} threw ${error}`, error);
     }
     const { trace } = this.#world;
-    trace.add(this.#world.now + this.id * 31 + replica.regionId);
-    trace.add(peer.term * 65_537 + peer.commitIndex * 257 + peer.lastApplied);
-    trace.add(effects.messages.length * 64 + effects.appends.length * 8 + events.length);
+    traceTurn(trace, replica, events.length, effects);
     if (trace.verbose) this.#world.line(describeTurn(replica, events, effects));
     inspect(replica, effects, this.#handler.replicasOf(replica.regionId));
     return effects;
@@ -309,7 +307,7 @@ export class Host {
     applying.isDone = true;
     const { batch } = applying.work;
     const results = state.apply(batch);
-    truth.checkState(batch, results, state.digest());
+    this.#world.trace.add(truth.checkState(batch, results, state.digest()));
     this.push(regionId, { type: "applied", results });
     if (this.#chance.hits(this.#world.environment.checkpointPerMille)) {
       const checkpoint = replica.checkpoint();

@@ -13,6 +13,7 @@ import type { LogImage } from "./log_image.ts";
 import { membershipEvents } from "./membership_events.ts";
 import { isQuorum } from "./quorums.ts";
 import type { Replica } from "./replica.ts";
+import { mix } from "./trace.ts";
 
 /** The replicas of a region by peer id: all there ever were. */
 export type Replicas = ReadonlyMap<PeerId, Replica>;
@@ -146,7 +147,8 @@ function inspectWrite(replica: Replica, write: LogWrite, leads: boolean): void {
 function noteEntries(replica: Replica, entries: readonly RaftLogEntry[], leads: boolean): void {
   const { truth, written, peer } = replica;
   for (const entry of entries) {
-    truth.written(entry, written.termAt(entry.index - 1));
+    const hash = truth.written(entry, written.termAt(entry.index - 1));
+    replica.world.trace.add(mix(hash, entry.index));
     if (entry.type !== "normal" && leads && entry.term === peer!.term) {
       checkOneConfigurationChange(replica, entry);
     }

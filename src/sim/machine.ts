@@ -51,7 +51,10 @@ export interface Model<Input = unknown, Output = unknown, State = unknown> {
 
 /** What clients do, how it becomes commands, and what it must look like. */
 export interface Workload<Input = unknown, Output = unknown, State = unknown> {
-  /** The next operation of a client. */
+  /**
+   * The next operation of a client. Some must be writes: a run ends with one, for which it asks until it
+   * gets it, 10,000 times at most.
+   */
   next(chance: Chance, client: number): Operation<Input>;
   /** The command of a write. Every call returns bytes of its own. */
   encode(input: Input): Uint8Array;

@@ -14,7 +14,7 @@ import { markCommand, markOf } from "./replicated_state.ts";
 import { everyQuorumOverlaps, sameConfState } from "./quorums.ts";
 import { RequestTruth } from "./request_truth.ts";
 import type { SessionFate, SessionTruth } from "./session_truth.ts";
-import { hashBytes, hashText, mix } from "./trace.ts";
+import { hashBytes, hashValue, mix } from "./trace.ts";
 
 /** One entry that was written somewhere. Another entry of the same index has another term. */
 export interface KnownEntry {
@@ -131,6 +131,9 @@ export class RegionTruth {
           `is ${fate?.type ?? "not applied"} there`,
       );
     }
+    if (fate?.type === "duplicate" && !this.#sessions.keeps(index)) {
+      violated("exactly-once", `the result of index ${index} is kept, and is too large for that`);
+    }
     const isApplied = attempt.session === undefined || attempt.session.kind === "command";
     if (!isApplied || this.#results[index] === hashValue(result)) return;
     violated("exactly-once", `the answer for index ${index} is not the result of its command`);
@@ -140,7 +143,8 @@ export class RegionTruth {
   refused(attempt: Attempt, code: string): void {
     const fate = this.#fates[attempt.committedIndex];
     if (fate?.type === "refused" && fate.reason === code) return;
-    if (fate?.type === "duplicate" && code === "RESULT_FORGOTTEN") return;
+    const isForgotten = fate?.type === "duplicate" && !this.#sessions.keeps(fate.index);
+    if (isForgotten && code === "RESULT_FORGOTTEN") return;
     violated(
       "exactly-once",
       `a request committed at ${attempt.committedIndex} is refused as ${code}, and is ` +
@@ -169,8 +173,8 @@ export class RegionTruth {
     return true;
   }
 
-  /** Log matching: an entry is written after one of `previousTerm`. */
-  written(entry: RaftLogEntry, previousTerm: number): void {
+  /** Log matching: an entry is written after one of `previousTerm`. Returns a hash of its contents. */
+  written(entry: RaftLogEntry, previousTerm: number): number {
     const variants = this.#known[entry.index] ??= [];
     for (const known of variants) {
       if (known.entry.term !== entry.term) continue;
@@ -184,10 +188,12 @@ export class RegionTruth {
       if (known.entry !== entry && entryHash(entry) !== known.hash) {
         violated("log-matching", `entry ${entry.term}/${entry.index} differs between replicas`);
       }
-      return;
+      return known.hash;
     }
-    variants.push({ entry, previousTerm, hash: entryHash(entry) });
+    const hash = entryHash(entry);
+    variants.push({ entry, previousTerm, hash });
     if (entry.type !== "normal") this.#openChanges.add(entry);
+    return hash;
   }
 
   /** Whether an entry is what was written, as its checksum tells. */
@@ -278,16 +284,20 @@ export class RegionTruth {
     );
   }
 
-  /** Equal applied index, equal results and state. */
-  checkState(batch: ApplyBatch, results: readonly unknown[], digest: number): void {
+  /** Equal applied index, equal results and state. Returns a hash of both. */
+  checkState(batch: ApplyBatch, results: readonly unknown[], digest: number): number {
+    let hash = digest;
     for (let position = 0; position < batch.commands.length; position++) {
       const { index } = batch.commands[position];
       const result = hashValue(results[position]);
+      hash = mix(hash, result);
+      if (this.#results[index] === undefined) this.#sessions.applied(index, results[position]);
       if ((this.#results[index] ??= result) !== result) {
         violated("equal-state", `the command at index ${index} has different results`);
       }
     }
     this.checkDigest(batch.lastApplied, digest);
+    return hash;
   }
 
   /** Equal applied index, equal state. */
@@ -371,25 +381,4 @@ export class RegionTruth {
 function entryHash(entry: RaftLogEntry): number {
   const hash = mix(hashBytes(entry.command), entry.type === "normal" ? 1 : 2);
   return entry.context === undefined ? hash : hashBytes(entry.context, hash);
-}
-
-/** A hash of plain data. Properties that are undefined do not count: JSON leaves them out. */
-function hashValue(value: unknown): number {
-  if (typeof value === "number") return mix(1, value);
-  if (typeof value === "boolean") return value ? 2 : 3;
-  if (typeof value !== "object" || value === null) return hashText(String(value));
-  let hash = 7;
-  if (Array.isArray(value)) {
-    for (let position = 0; position < value.length; position++) {
-      hash = mix(hash, hashValue(value[position]));
-    }
-    return hash;
-  }
-  // Not `for in`: over objects of many shapes V8 would compile it again and again.
-  const keys = Object.keys(value);
-  for (let position = 0; position < keys.length; position++) {
-    const part = (value as Record<string, unknown>)[keys[position]];
-    if (part !== undefined) hash = mix(hash, hashValue(part));
-  }
-  return hash;
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Peer, type PeerStorage, recoverLastApplied, type ResultCodec } from "../node/mod.ts";
+import { Peer, type PeerStorage, recoverLastApplied } from "../node/mod.ts";
 import {
   type ConfState,
   createConfState,
@@ -16,20 +16,12 @@ import {
 } from "../raft/mod.ts";
 import type { Chance } from "./chance.ts";
 import { violated } from "./errors.ts";
+import { JSON_RESULTS } from "./json_results.ts";
 import { LogImage } from "./log_image.ts";
 import type { SimStateMachine } from "./machine.ts";
 import { ReplicatedState } from "./replicated_state.ts";
 import type { RegionTruth } from "./region_truth.ts";
 import type { World } from "./world.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-/** Results of commands are plain data. */
-const JSON_RESULTS: ResultCodec = {
-  encode: (result) => encoder.encode(JSON.stringify(result)),
-  decode: (bytes) => JSON.parse(decoder.decode(bytes)),
-};
 
 /** The durable state of a state machine. */
 interface Checkpoint {
@@ -208,7 +200,9 @@ export class Replica {
   /** Restores the state machine from a snapshot that is durable in the log. */
   restore(snapshot: Snapshot): void {
     this.state.load(snapshot.data, snapshot.metadata.index);
-    this.truth.checkDigest(snapshot.metadata.index, this.state.digest());
+    const digest = this.state.digest();
+    this.world.trace.add(digest);
+    this.truth.checkDigest(snapshot.metadata.index, digest);
   }
 
   /** Term, vote and commit index survive a restart. */

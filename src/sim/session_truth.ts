@@ -1,14 +1,20 @@
 /**
  * What the log says of client sessions, told apart from the node's own table: which commands of
- * sessions are applied, which were before, and which come too late. The node must do the same on every
- * replica, over restarts, snapshots and changes of the leader.
+ * sessions are applied, which were before, and which come too late, and whose results are kept. The node
+ * must do the same on every replica, over restarts, snapshots and changes of the leader.
  *
  * @module
  */
 
-import { SESSION_WINDOW, type SessionKey, type SessionOperation } from "../node/mod.ts";
+import {
+  SESSION_WINDOW,
+  type SessionKey,
+  type SessionLimits,
+  type SessionOperation,
+} from "../node/mod.ts";
 import type { RaftLogEntry } from "../raft/mod.ts";
 import type { Coverage } from "./coverage.ts";
+import { KeptResults } from "./kept_results.ts";
 import { read32 } from "./kv_codec.ts";
 
 /** What an entry comes to. */
@@ -42,14 +48,26 @@ const DONE: SessionFate = { type: "done" };
 /** The sessions as the committed log makes them. */
 export class SessionTruth {
   readonly #coverage: Coverage;
-  readonly #sessionsMax: number;
+  readonly #limits: SessionLimits;
+  readonly #kept: KeptResults;
   readonly #sessions = new Map<number, KnownSession>();
   #nowMs = 0;
 
-  /** @param sessionsMax how many sessions there may be. */
-  constructor(coverage: Coverage, sessionsMax: number) {
+  /** @param limits those of the nodes. */
+  constructor(coverage: Coverage, limits: SessionLimits) {
     this.#coverage = coverage;
-    this.#sessionsMax = sessionsMax;
+    this.#limits = limits;
+    this.#kept = new KeptResults(limits);
+  }
+
+  /** A command was applied for the first time, in the order of the log. */
+  applied(index: number, result: unknown): void {
+    this.#kept.settle(index, result);
+  }
+
+  /** Whether the result of the command of a session that was applied at `index` had to be kept. */
+  keeps(index: number): boolean {
+    return this.#kept.has(index);
   }
 
   /** What the next committed entry comes to; `operation` is what its proposer asked for. */
@@ -71,7 +89,7 @@ export class SessionTruth {
           : DONE;
       case "close":
         if (this.#use(operation.session, entry.index) !== undefined) {
-          this.#sessions.delete(operation.session.index);
+          this.#end(operation.session.index);
         }
         return DONE;
     }
@@ -79,7 +97,7 @@ export class SessionTruth {
 
   #open(index: number, nonce: number, timeoutMs: number): SessionFate {
     this.#coverage.add("sessions opened");
-    if (this.#sessions.size >= this.#sessionsMax) this.#evict();
+    if (this.#sessions.size >= this.#limits.sessionsMax) this.#evict();
     this.#sessions.set(index, {
       nonce,
       timeoutMs,
@@ -97,7 +115,7 @@ export class SessionTruth {
     const oldest = Math.min(...sessions.map(([, { usedIndex }]) => usedIndex));
     this.#coverage.add("sessions evicted");
     for (const [index, { usedIndex }] of sessions) {
-      if (usedIndex === oldest) this.#sessions.delete(index);
+      if (usedIndex === oldest) this.#end(index);
     }
   }
 
@@ -108,15 +126,26 @@ export class SessionTruth {
     const session = this.#use(key, index);
     if (session === undefined) return this.#refused("SESSION_EXPIRED");
     session.acknowledged = Math.max(session.acknowledged, acknowledged);
-    for (const each of [...session.applied.keys()]) {
-      if (each <= session.acknowledged) session.applied.delete(each);
-    }
+    this.#acknowledge(key.index, session);
     const before = session.applied.get(sequence);
     if (before !== undefined) return { type: "duplicate", index: before };
     if (sequence <= session.acknowledged) return this.#refused("SEQUENCE_PASSED");
     if (sequence > session.acknowledged + SESSION_WINDOW) return this.#refused("SEQUENCE_AHEAD");
     session.applied.set(sequence, index);
+    this.#kept.add(key.index, index);
     return APPLIED;
+  }
+
+  /** Nobody waits for these results any more. */
+  #acknowledge(key: number, { acknowledged, applied }: KnownSession): void {
+    const released = [...applied].filter(([sequence]) => sequence <= acknowledged);
+    for (const [sequence] of released) applied.delete(sequence);
+    this.#kept.release(key, released.map(([, index]) => index));
+  }
+
+  #end(key: number): void {
+    this.#kept.release(key, [...this.#sessions.get(key)!.applied.values()]);
+    this.#sessions.delete(key);
   }
 
   #use({ index, nonce }: SessionKey, usedIndex: number): KnownSession | undefined {
@@ -131,7 +160,7 @@ export class SessionTruth {
     this.#nowMs += elapsedMs;
     for (const [index, { usedMs, timeoutMs }] of this.#sessions) {
       if (this.#nowMs - usedMs < timeoutMs) continue;
-      this.#sessions.delete(index);
+      this.#end(index);
       this.#coverage.add("sessions expired");
     }
   }

@@ -11,6 +11,7 @@ import { converge } from "./convergence.ts";
 import { drawEnvironment, type Environment, type FaultOptions } from "./environment.ts";
 import { InvariantViolation, violated } from "./errors.ts";
 import { Faults, type StruckFault } from "./faults.ts";
+import { traceEnd } from "./fingerprint.ts";
 import type { HistoryOperation } from "./history.ts";
 import { KvMachine } from "./kv_machine.ts";
 import { KvWorkload } from "./kv_workload.ts";
@@ -42,7 +43,7 @@ export interface SimulationOptions {
   readonly workload?: () => Workload;
   /** Receives a readable trace. */
   readonly trace?: TraceSink;
-  /** Most steps of the check of linearizability. Default 200,000. */
+  /** Most steps of the check of a region's linearizability. Default `LINEARIZABILITY_STEPS_MAX`. */
   readonly linearizabilityStepsMax?: number;
 }
 
@@ -52,7 +53,11 @@ export interface SimulationResult {
   readonly seed: number;
   /** What did not hold; undefined when all was well. */
   readonly violation: InvariantViolation | undefined;
-  /** 16 hexadecimal digits over all that happened: the same on every runtime. */
+  /**
+   * 16 hexadecimal digits over all that happened: the moment of every event, what the peers sent,
+   * wrote, committed and applied, results and states, faults, and what clients were answered. The same
+   * on every runtime.
+   */
   readonly traceHash: string;
   /** Events, those after the faults included. */
   readonly steps: number;
@@ -64,26 +69,32 @@ export interface SimulationResult {
   readonly faults: readonly StruckFault[];
   /** The history of each region. */
   readonly histories: readonly (readonly HistoryOperation[])[];
-  /** Whether a check of linearizability was given up. */
+  /** Whether a check of linearizability was given up: the run shows less than others then. */
   readonly isUndecided: boolean;
 }
 
 const STEPS_DEFAULT = 3_000;
-const LINEARIZABILITY_STEPS = 200_000;
+const WRITE_DRAWS_MAX = 10_000;
 
 /**
  * Runs a simulation to its end.
  *
- * @throws ConfigError when an option is invalid. What goes wrong in the run is returned.
+ * @throws ConfigError when an option is invalid, or when the workload gives no write in 10,000
+ * operations. What goes wrong in the run is returned.
  */
 export function simulate(options: SimulationOptions): SimulationResult {
   checkOptions(options);
   const { seed } = options;
   const drawn = drawEnvironment(new Chance(seed, STREAMS.environment), options.faults ?? {});
+  for (const name of Object.keys(options.environment ?? {})) {
+    if (!Object.hasOwn(drawn, name)) throw new ConfigError(`environment has no setting "${name}"`);
+  }
   const environment: Environment = { ...drawn, ...options.environment };
-  const world = new World(environment, options.trace);
   const createWorkload = options.workload ??
     ((): Workload => new KvWorkload() as unknown as Workload);
+  const workload = createWorkload();
+  const lastWrite = someWrite(workload, new Chance(seed, STREAMS.clients));
+  const world = new World(environment, options.trace);
   const cluster = new Cluster({
     world,
     seed,
@@ -100,8 +111,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     while (world.steps < steps) world.step();
     faults.end();
     for (const region of cluster.regions) region.clients.end();
-    const workload = createWorkload();
-    converge(cluster, workload, someWrite(workload, new Chance(seed, STREAMS.clients)));
+    converge(cluster, workload, lastWrite);
     run.isUndecided = checkHistories(cluster, workload.model, options.linearizabilityStepsMax);
   } catch (error) {
     run.violation = asViolation(error);
@@ -110,15 +120,18 @@ export function simulate(options: SimulationOptions): SimulationResult {
   for (const { replicas } of cluster.regions) {
     for (const replica of replicas.values()) replica.count();
   }
+  const histories = cluster.regions.map((region) => region.clients.history);
+  const { counts: coverage } = world.coverage;
+  traceEnd(world.trace, histories, coverage, run.violation);
   return {
     seed,
     ...run,
     traceHash: world.trace.digest(),
     steps: world.steps,
     timeUs: world.now,
-    coverage: world.coverage.counts,
+    coverage,
     faults: faults.struck,
-    histories: cluster.regions.map((region) => region.clients.history),
+    histories,
   };
 }
 
@@ -129,6 +142,9 @@ function checkOptions(options: SimulationOptions): void {
   checkInteger("regions", regions, 1, 2);
   checkInteger("steps", steps, 1, Number.MAX_SAFE_INTEGER);
   checkInteger("clients", clients, 0, 64);
+  for (const number of options.faults?.only ?? []) {
+    checkInteger("faults.only", number, 0, Number.MAX_SAFE_INTEGER);
+  }
 }
 
 function checkInteger(name: string, value: number, min: number, max: number): void {
@@ -139,10 +155,14 @@ function checkInteger(name: string, value: number, min: number, max: number): vo
 }
 
 function someWrite(workload: Workload, chance: Chance): Operation {
-  for (;;) {
+  for (let draw = 0; draw < WRITE_DRAWS_MAX; draw++) {
     const operation = workload.next(chance, 0);
     if (operation.kind === "write") return operation;
   }
+  throw new ConfigError(
+    `workload must give a write now and then, as a run ends with one: none of ${WRITE_DRAWS_MAX} ` +
+      "operations is a write",
+  );
 }
 
 /** Returns whether a check was given up. */
@@ -151,7 +171,7 @@ function checkHistories(cluster: Cluster, model: Model | undefined, stepsMax?: n
   let isUndecided = false;
   for (const { clients, regionId } of cluster.regions) {
     const { history } = clients;
-    const found = checkLinearizability(history, model, stepsMax ?? LINEARIZABILITY_STEPS);
+    const found = checkLinearizability(history, model, stepsMax);
     if (found.verdict === "unknown") isUndecided = true;
     if (found.verdict !== "not linearizable") continue;
     violated(

@@ -1,6 +1,6 @@
 /**
- * The trace of a run: a cheap rolling hash over everything that happens, and, when asked for, one
- * readable line an event.
+ * The trace of a run: a cheap rolling hash over everything that happens (what goes into it is in
+ * `fingerprint.ts`), and, when asked for, one readable line an event.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export class Trace {
     this.verbose = sink !== undefined;
   }
 
-  /** Adds a number to the hash: an integer from 0 to 2^53-1, of which the low 32 bits count. */
+  /** Adds a number to the hash: an integer, of which the low 32 bits count. */
   add(value: number): void {
     const bits = value | 0;
     this.#high = Math.imul(this.#high ^ bits, 0x0100_0193);
@@ -54,6 +54,44 @@ export function hashText(text: string): number {
   for (let position = 0; position < text.length; position++) {
     hash = mix(hash, text.charCodeAt(position));
   }
+  return hash;
+}
+
+/** A hash of plain data. Properties that are undefined do not count: JSON leaves them out. */
+export function hashValue(value: unknown): number {
+  if (typeof value === "number") return hashNumber(value);
+  if (typeof value === "boolean") return value ? 2 : 3;
+  if (typeof value !== "object" || value === null) return hashText(String(value));
+  let hash = 7;
+  if (Array.isArray(value)) {
+    for (let position = 0; position < value.length; position++) {
+      hash = mix(hash, hashValue(value[position]));
+    }
+    return hash;
+  }
+  // Not `for in`: over objects of many shapes V8 would compile it again and again.
+  const names = Object.keys(value);
+  for (let position = 0; position < names.length; position++) {
+    const part = (value as Record<string, unknown>)[names[position]];
+    if (part !== undefined) hash = mix(mix(hash, hashName(names[position])), hashValue(part));
+  }
+  return hash;
+}
+
+/** Numbers that `mix` would cut short are hashed as their text. */
+function hashNumber(value: number): number {
+  return value === (value | 0) ? mix(1, value) : hashText(String(value));
+}
+
+/** Hashes of names of properties: there are few. */
+const NAMES = new Map<string, number>();
+const NAMES_MAX = 1_000;
+
+function hashName(name: string): number {
+  const known = NAMES.get(name);
+  if (known !== undefined) return known;
+  const hash = hashText(name);
+  if (NAMES.size < NAMES_MAX) NAMES.set(name, hash);
   return hash;
 }
 

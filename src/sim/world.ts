@@ -61,6 +61,7 @@ export class World {
     if (action === undefined) return false;
     this.#now = time;
     this.#steps++;
+    this.trace.add(time);
     action();
     if (this.#watches.length > 0) this.#tellWatches();
     return true;

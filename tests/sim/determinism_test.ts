@@ -4,7 +4,15 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runOfSeed } from "../../scripts/sim/arguments.ts";
-import { simulate } from "../../src/sim/mod.ts";
+import {
+  type Chance,
+  type KvInput,
+  type KvOperation,
+  KvWorkload,
+  type Operation,
+  simulate,
+  type Workload,
+} from "../../src/sim/mod.ts";
 
 const SCRIPT = fileURLToPath(new URL("./print_hashes.ts", import.meta.url));
 const RUNTIMES: readonly (readonly [command: string, ...args: string[]])[] = [
@@ -47,6 +55,31 @@ test("a run does not depend on the runs before it", () => {
 
 test("another seed gives another trace", () => {
   assert.notEqual(simulate(runOfSeed(3, {})).traceHash, simulate(runOfSeed(5, {})).traceHash);
+});
+
+/** Puts the same values, higher by a number. */
+class RaisedWorkload extends KvWorkload {
+  override next(chance: Chance, client: number): Operation<KvInput> {
+    const { kind, input: { compare, then, else: otherwise } } = super.next(chance, client);
+    return { kind, input: { compare, then: then.map(raised), else: otherwise.map(raised) } };
+  }
+}
+
+function raised(operation: KvOperation): KvOperation {
+  return operation.type === "put" ? { ...operation, value: operation.value + 100_000 } : operation;
+}
+
+test("other values give another trace, where all else is the same", () => {
+  const workload = (): Workload => new RaisedWorkload() as unknown as Workload;
+  for (const seed of [3, 5, 8]) {
+    const plain = simulate(runOfSeed(seed, {}));
+    const other = simulate({ ...runOfSeed(seed, {}), workload });
+    assert.equal(other.violation, undefined);
+    assert.notEqual(other.traceHash, plain.traceHash);
+    if (seed !== 3) continue;
+    assert.deepEqual([other.steps, other.timeUs], [plain.steps, plain.timeUs]);
+    assert.deepEqual(other.coverage, plain.coverage);
+  }
 });
 
 test("a readable trace changes nothing", () => {

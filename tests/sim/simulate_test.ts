@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { commandOf, parseSimArguments, runOfSeed } from "../../scripts/sim/arguments.ts";
+import { runOfSeed } from "../../scripts/sim/arguments.ts";
 import { emptySummary } from "../../scripts/sim/seeds.ts";
 import { fullReport, missedEvents } from "../../scripts/sim/report.ts";
 import type { ApplyBatch } from "../../src/node/mod.ts";
+import { ConfigError } from "../../src/raft/mod.ts";
 import {
   Coverage,
+  type Environment,
   FAULT_KINDS,
   KvMachine,
   type Model,
@@ -177,25 +179,25 @@ test("options out of range are refused", () => {
   assert.throws(() => simulate({ seed: 1, nodes: 8 }), /nodes must be an integer from 1 to 7/);
   assert.throws(() => simulate({ seed: 1, steps: 0 }), /steps must be an integer/);
   assert.throws(() => simulate({ seed: -1 }), /seed must be an integer/);
+  const faults = { only: [NaN] };
+  assert.throws(() => simulate({ seed: 1, faults }), /faults\.only must be an integer/);
+  const environment = { nosuch: 1 } as Partial<Environment>;
+  assert.throws(() => simulate({ seed: 1, environment }), /environment has no setting "nosuch"/);
 });
 
-test("the command of a run repeats it", () => {
-  for (const environment of [{ inOrder: true, limits: {} }, { lossPerMille: 0 }]) {
-    const faults = "lossPerMille" in environment ? {} : { only: [1, 2], lossPerMille: 0 };
-    const options = { ...runOfSeed(7, {}), steps: 900, faults, environment };
-    const words = [...commandOf(options).matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)]
-      .map((match) => match[1] ?? match[2] ?? match[3]).slice(3);
-    const parsed = parseSimArguments(words);
-    assert.equal(parsed.seed, 7);
-    assert.equal(
-      simulate(runOfSeed(7, parsed.options)).traceHash,
-      simulate(options).traceHash,
-    );
+/** Never writes. */
+class ReadingWorkload extends CounterWorkload {
+  override next(): Operation<Input> {
+    return { kind: "read", input: "read" };
   }
-});
+}
 
-test("a wrong number on the command line is refused", () => {
-  assert.throws(() => parseSimArguments(["--seed", "x"]), /--seed must be an integer >= 0/);
+test("a workload that never writes is refused", () => {
+  const workload = (): Workload => new ReadingWorkload() as unknown as Workload;
+  assert.throws(
+    () => simulate({ seed: 1, ...COUNTING, workload }),
+    (error) => error instanceof ConfigError && /workload must give a write/.test(error.message),
+  );
 });
 
 test("a report names what was never reached and how failing seeds are repeated", () => {

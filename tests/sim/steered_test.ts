@@ -45,6 +45,7 @@ for (const kind of STEERED_KINDS) {
     for (let seed = 0; seed < SEEDS; seed++) {
       const result = simulate({ seed, nodes: 5, environment, faults });
       assert.equal(result.violation, undefined, `seed ${seed}`);
+      assert.equal(result.isUndecided, false, `seed ${seed}`);
       coverage.addAll(result.coverage);
     }
     assert.ok(coverage.get(REACHES[kind]) > 0, REACHES[kind]);

@@ -11,6 +11,7 @@ test("500 seeds of 3 and 5 nodes keep every promise, with three elections each o
   const summary = runSeeds(0, SEEDS, {});
   assert.deepEqual(summary.failed, []);
   assert.equal(summary.seeds, SEEDS);
+  assert.equal(summary.undecided, 0);
   assert.ok(summary.events >= 2000 * SEEDS, `only ${summary.events} events`);
   const coverage = new Coverage();
   coverage.addAll(summary.coverage);
@@ -69,6 +70,8 @@ const REGRESSIONS: readonly (readonly [
 
 for (const [seed, what, options] of REGRESSIONS) {
   test(`seed ${seed} passes: ${what}`, () => {
-    assert.deepEqual(runSeeds(seed, seed + 1, options ?? {}).failed, []);
+    const { failed, undecided } = runSeeds(seed, seed + 1, options ?? {});
+    assert.deepEqual(failed, []);
+    assert.equal(undecided, 0);
   });
 }

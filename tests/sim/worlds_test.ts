@@ -20,6 +20,7 @@ function runs(
   for (let seed = 0; seed < SEEDS; seed++) {
     const result = simulate({ seed, environment, faults });
     if (result.violation !== undefined) broken.add(result.violation.invariant);
+    if (result.isUndecided) broken.add(`the check of seed ${seed} was given up`);
     coverage.addAll(result.coverage);
   }
   return { broken, count: (event) => coverage.get(event) };
