@@ -267,6 +267,7 @@ async function openApi(
       ? "insecure"
       : { certificates, clientCertificates: clientCertificates ? "required" : "none" },
     requestBytesMax: REQUEST_BYTES_MAX,
+    logger: options.logger,
   });
   await etcd.start();
   return etcd;

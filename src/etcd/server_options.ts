@@ -7,7 +7,7 @@
 
 import type { KvResult, RangeRequest, RangeResult } from "../kv/mod.ts";
 import type { SessionPosition } from "../node/mod.ts";
-import { ConfigError } from "../raft/mod.ts";
+import { ConfigError, type Logger, SILENT_LOGGER } from "../raft/mod.ts";
 import type { Certificates, CertificateSource, ClientCertificates } from "../tls/mod.ts";
 import type { Counters } from "./counters.ts";
 
@@ -156,10 +156,18 @@ export interface EtcdServerOptions {
    * further ones waiting. Default 4,096.
    */
   readonly streamsPerConnectionMax?: number;
+  /**
+   * How long a client of `Maintenance.Snapshot` may take nothing before its call is ended with
+   * `ABORTED`, in milliseconds: until the end of it neither the store nor the log gets smaller. What
+   * counts is a whole piece of 64 KiB. At most 2^31 - 1. Default 30,000.
+   */
+  readonly snapshotStallMs?: number;
   /** How long calls under way may go on when the server closes. Default 500. */
   readonly closeGraceMs?: number;
   /** What `Diagnostics.Counters` answers with. Default: nothing. */
   readonly counters?: () => Counters;
+  /** Where to log. Default: nowhere. */
+  readonly logger?: Logger;
   /** What `Status` reports. Default {@linkcode SERVER_VERSION}. */
   readonly version?: string;
 }
@@ -169,6 +177,9 @@ export const SERVER_VERSION = "3.5.0+flaredb.0.1.0";
 
 /** Frames may be this much longer than the longest request, as in etcd. */
 export const FRAME_OVERHEAD_BYTES = 512 * 1024;
+
+/** The longest that a timer waits, in milliseconds. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The options with their defaults. */
 export type CheckedServerOptions =
@@ -184,8 +195,10 @@ export function checkServerOptions(options: EtcdServerOptions): CheckedServerOpt
     txnOperationsMax: options.txnOperationsMax ?? 128,
     connectionsMax: options.connectionsMax ?? 4096,
     streamsPerConnectionMax: options.streamsPerConnectionMax ?? 4096,
+    snapshotStallMs: options.snapshotStallMs ?? 30_000,
     closeGraceMs: options.closeGraceMs ?? 500,
     counters: options.counters ?? (() => ({})),
+    logger: options.logger ?? SILENT_LOGGER,
     version: options.version ?? SERVER_VERSION,
   };
   const limits = [
@@ -194,12 +207,19 @@ export function checkServerOptions(options: EtcdServerOptions): CheckedServerOpt
     "txnOperationsMax",
     "connectionsMax",
     "streamsPerConnectionMax",
+    "snapshotStallMs",
     "closeGraceMs",
   ] as const;
   for (const name of limits) {
     if (Number.isSafeInteger(checked[name]) && checked[name] > 0) continue;
     throw new ConfigError(
       `Cannot create server as ${name} must be a positive integer: found ${checked[name]}`,
+    );
+  }
+  if (checked.snapshotStallMs > TIMER_MS_MAX) {
+    throw new ConfigError(
+      `Cannot create server as snapshotStallMs must be at most ${TIMER_MS_MAX}: found ` +
+        checked.snapshotStallMs,
     );
   }
   if (!/:\d+$/.test(options.listen)) {
