@@ -5,7 +5,8 @@
  * snapshots, whose log, store and spool are then images of one moment. Each image must open, show
  * exactly one of the states of the run with nothing acknowledged missing, and a follower must go on from
  * it to the end of its script: what its store has lost its log must still hold, and what its log begins
- * after its store or its spool.
+ * after its store or its spool. A third run goes on from a log whose last sync had failed (`restart.ts`):
+ * of that, the disk holds less than the run saw.
  *
  *     deno task disk:sweep --count 2000
  *
@@ -19,6 +20,7 @@ import { writeSnapshots } from "./follower.ts";
 import { examine } from "./follower_examination.ts";
 import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
 import { record } from "./recording.ts";
+import { leaveLog, restartStepOf } from "./restart.ts";
 import {
   commandOf,
   count as tally,
@@ -101,7 +103,39 @@ export function followerDiskSweep(count: number, seed: number): Promise<SweepRep
   });
 }
 
-/** Opens images of moments that are spread over the run; several ways to lose data at each. */
+const RESTART_STEPS = 10;
+
+/**
+ * Makes `count` images of a log that goes on where a process was killed whose last sync had failed, and
+ * opens them.
+ *
+ * @throws when one is misread or lacks something acknowledged.
+ */
+export function restartDiskSweep(count: number, seed: number): Promise<SweepReport> {
+  return withDirectory(async (parent) => {
+    const directory = join(parent, "run");
+    const left = await leaveLog(directory);
+    const command = commandOf("restart_process.ts", [directory, String(RESTART_STEPS)]);
+    const events = [...left, ...await record(directory, LOG_FILES, command)];
+    const report = await sweepImages(
+      events,
+      RESTART_STEPS,
+      count,
+      seed,
+      parent,
+      restartStepOf,
+      left.length,
+    );
+    return Object.fromEntries(
+      Object.entries(report).map(([what, times]) => [`restarted log's ${what}`, times]),
+    );
+  });
+}
+
+/**
+ * Opens images of moments that are spread over the run, after the first `before` events; several ways to
+ * lose data at each.
+ */
 async function sweepImages(
   events: readonly DiskEvent[],
   steps: number,
@@ -109,6 +143,7 @@ async function sweepImages(
   seed: number,
   parent: string,
   examineImage: ExamineImage,
+  before = 0,
 ): Promise<SweepReport> {
   if (!events.some((event) => event.kind === "acknowledged" && event.step === steps)) {
     throw new Error("the trace lacks what was acknowledged");
@@ -117,7 +152,7 @@ async function sweepImages(
   const report: SweepReport = {};
   const directory = join(parent, "image");
   for (let image = 0; image < count; image++) {
-    const moment = Math.floor((image + 1) / count * events.length);
+    const moment = before + Math.floor((image + 1) / count * (events.length - before));
     mkdirSync(directory);
     const { disk, acknowledged } = replay(events.slice(0, moment));
     const lost = disk.cutPower(directory, numbers);
@@ -145,12 +180,16 @@ function replay(events: readonly DiskEvent[]): { disk: Disk; acknowledged: numbe
   return { disk, acknowledged };
 }
 
-async function bothSweeps(count: number, seed: number): Promise<SweepReport> {
-  return { ...await diskSweep(count, seed), ...await followerDiskSweep(count, seed) };
+async function allSweeps(count: number, seed: number): Promise<SweepReport> {
+  return {
+    ...await diskSweep(count, seed),
+    ...await followerDiskSweep(count, seed),
+    ...await restartDiskSweep(count, seed),
+  };
 }
 
 if (import.meta.main) {
   const missing = straceMissing();
-  if (missing === false) await runAsTask("disk sweep", 2000, bothSweeps);
+  if (missing === false) await runAsTask("disk sweep", 2000, allSweeps);
   else console.log(`disk sweep: skipped, ${missing}`);
 }

@@ -1,8 +1,9 @@
 /**
  * Fault sweep: scripted runs are repeated, and each time `strace` has another call on their files
  * fail: the n-th sync, write, open, truncation, removal or renaming, with an I/O error or a full disk.
- * One script writes to the log alone, with either writer; the other is a follower that applies to its
- * key-value store, and receives and installs snapshots, see `follower_script.ts`. Each run must end as
+ * One script writes to the log alone, with either writer; one goes on from a log that a killed process
+ * left (`restart.ts`); the other is a follower that applies to its key-value store, and receives and
+ * installs snapshots, see `follower_script.ts`. Each run must end as
  * if nothing had been, or stop with a typed error; and what is on the disk afterwards is exactly one of
  * the states of the run, with everything acknowledged in it, from where a follower goes on.
  *
@@ -21,6 +22,7 @@ import { type FaultSweepOptions, runOneFault, type Scenario, sweepFaults } from 
 import { writeSnapshots } from "./follower.ts";
 import { examine } from "./follower_examination.ts";
 import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
+import { leaveLog, restartStepOf } from "./restart.ts";
 import {
   commandOf,
   type ProcessResult,
@@ -50,7 +52,7 @@ export function faultSweep(options: FaultSweepOptions): Promise<SweepReport> {
     mkdirSync(large);
     await writeSnapshots(small, SNAPSHOTS, false);
     await writeSnapshots(large, SNAPSHOTS, true);
-    const scenarios = [...logScenarios(states), ...followerScenarios(small, large)];
+    const scenarios = [...logScenarios(states), RESTART, ...followerScenarios(small, large)];
     return await sweepFaults(parent, scenarios, options);
   });
 }
@@ -66,6 +68,8 @@ export interface HiddenFaults {
   /** The opening of the lock's file, which SQLite then opens for reading only; and that of the log. */
   readonly lock: string | undefined;
   readonly log: string | undefined;
+  /** The sync of the write-ahead log that a killed process left, before SQLite opens it. */
+  readonly rewriting: string | undefined;
 }
 
 /** Lets each of them happen to the follower. @returns how it ends. */
@@ -90,6 +94,12 @@ export function hiddenFaults(): Promise<HiddenFaults> {
       // When it is started again: the files are there.
       lock: await fault("lock.db", "openat", 2),
       log: await fault("raft.db", "openat", LOG_OPENINGS),
+      rewriting: await runOneFault(
+        join(parent, "restart"),
+        { ...RESTART, paths: (directory) => [`${directory}/raft.db-wal`] },
+        "fsync",
+        1,
+      ),
     };
   });
 }
@@ -109,14 +119,23 @@ function logScenarios(states: readonly string[]): Scenario[] {
       if (writer === "direct") return;
       await (await SqliteNodeStorage.open({ directory, ...LIMITS, writer: "direct" })).close();
     },
-    check: (directory, result) => checkLog(directory, result, states),
+    check: (directory, result) => checkLog(directory, result, (image) => stepOf(image, states)),
   }));
 }
+
+/** The script that goes on from a log that a killed process left. */
+const RESTART: Scenario = {
+  name: "restarted log",
+  paths: (directory) => LOG_FILES.map((name) => directory + name),
+  command: (directory) => commandOf("restart_process.ts", [directory, "4"]),
+  prepare: async (directory) => void await leaveLog(directory),
+  check: (directory, result) => checkLog(directory, result, restartStepOf),
+};
 
 async function checkLog(
   directory: string,
   { code, lines }: ProcessResult,
-  states: readonly string[],
+  stepIn: (directory: string) => Promise<number>,
 ): Promise<string> {
   const end = lines.at(-1) ?? "";
   if (code !== 0 || !/^(done|failed STORAGE_\w+)$/.test(end)) throw new Error("no typed end");
@@ -125,7 +144,7 @@ async function checkLog(
     const { sound, problems } = verifyStorage({ directory });
     if (!sound) throw new Error(problems.join("\n"));
   }
-  const step = await stepOf(directory, states);
+  const step = await stepIn(directory);
   if (step < acknowledged || step > acknowledged + 1) {
     throw new Error(`step ${acknowledged} acknowledged, ${step} shown`);
   }

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { corruptionSweep } from "../../scripts/sweeps/corruption_sweep.ts";
 import { crashSweep } from "../../scripts/sweeps/crash_sweep.ts";
-import { diskSweep, followerDiskSweep } from "../../scripts/sweeps/disk_sweep.ts";
+import { diskSweep, followerDiskSweep, restartDiskSweep } from "../../scripts/sweeps/disk_sweep.ts";
 import { faultSweep, hiddenFaults } from "../../scripts/sweeps/fault_sweep.ts";
 import { fullDiskSweep, fullStoreSweep } from "../../scripts/sweeps/full_disk_sweep.ts";
 import { installSweep } from "../../scripts/sweeps/install_sweep.ts";
@@ -85,20 +85,30 @@ test(
   },
 );
 
+test(
+  "a log goes on after a sync that failed and a kill, and loses nothing when the power is cut later",
+  { ...SLOW, skip },
+  async () => {
+    const report = await restartDiskSweep(40, seed);
+    assert.ok(report["restarted log's images that lack writes"] > 5);
+  },
+);
+
 test("any call that fails ends in a correct state or a typed stop", { ...SLOW, skip }, async () => {
   const report = await faultSweep({ count: 16, seed });
   assert.ok(report["runs in which a call failed"] > 8);
 });
 
 test(
-  "a database that SQLite could not turn to its write-ahead log, or opens for reading only, is refused",
+  "a database whose write-ahead log fails as it is opened, or that opens for reading only, is refused",
   { ...SLOW, skip },
   async () => {
-    const { logCreation, storeCreation, lock, log } = await hiddenFaults();
+    const { logCreation, storeCreation, lock, log, rewriting } = await hiddenFaults();
     assert.equal(logCreation, "failed STORAGE_IO opening 0");
     assert.equal(storeCreation, "failed KV_STORAGE opening 0");
     assert.equal(lock, "failed STORAGE_READ_ONLY opening 0");
     assert.equal(log, "failed STORAGE_READ_ONLY opening 0");
+    assert.equal(rewriting, "failed STORAGE_IO");
   },
 );
 

@@ -29,6 +29,7 @@ import {
 import { identityChecksum } from "./rows.ts";
 import { APPLICATION_ID, FORMAT_VERSION, migrate } from "./schema.ts";
 import { scanWal, type WalScan } from "./wal.ts";
+import { rewriteWal } from "./wal_rewrite.ts";
 
 /** The name of the database in the storage's directory. */
 export const DATABASE_FILE = "raft.db";
@@ -80,8 +81,8 @@ function isWritable(directory: string): boolean {
 }
 
 /**
- * Opens the database in `directory`, which is locked already, and creates or migrates its tables.
- * Nothing is altered when it belongs to somebody else or is damaged.
+ * Opens the database in `directory`, which is locked already, and creates or migrates its tables. What
+ * it shows is on the disk then. Nothing is altered when it belongs to somebody else or is damaged.
  *
  * @throws StorageError `STORAGE_CORRUPT`, `STORAGE_FORMAT`, `STORAGE_IDENTITY`, `STORAGE_READ_ONLY`, …
  */
@@ -93,6 +94,7 @@ export function openDatabaseFile(
   return withStorageErrors(`open ${path}`, () => {
     const walScan = checkWal(path);
     const version = inspect(path, identity);
+    if (walScan.frames > 0) rewriteWal(`${path}-wal`, walScan.frames);
     const database = openDatabase(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
     try {
       // Takes effect only before the first table; lets space go back to the file system later.
