@@ -110,6 +110,16 @@ export const SESSION_MUTANTS: readonly Rule[] = [
       "for (const { bytes } of released) this.#add(session, -(bytes?.length ?? 0));",
       "",
     ],
+    [
+      "keeps no result",
+      "if (this.#fits(session, bytes.length)) {",
+      "if (bytes.length < 0) {",
+    ],
+    [
+      "keeps results of all sessions beyond their limit",
+      " &&\n      this.bytes + bytes <= this.#limits.resultBytesMax;",
+      ";",
+    ],
   ]),
   ...rulesOf("node/sessions/batches.ts", [
     [
