@@ -59,6 +59,12 @@ export interface DatabaseOptions {
 
 const PAGE_BYTES = 4096;
 
+/**
+ * What the file of a write-ahead log keeps for reuse. A snapshot that is read for long makes it grow
+ * far beyond, and so much would never be used again.
+ */
+const LOG_BYTES_KEPT = 64 * 1024 * 1024;
+
 /** Empty, of a buffer that is not: Node 22 binds an empty view of an empty buffer as NULL. */
 const EMPTY_BLOB = new Uint8Array(1).subarray(0, 0);
 
@@ -100,6 +106,7 @@ function configureWrites(
   connection.exec("PRAGMA fullfsync=ON");
   connection.exec("PRAGMA checkpoint_fullfsync=ON");
   connection.exec("PRAGMA wal_autocheckpoint=0");
+  connection.exec(`PRAGMA journal_size_limit=${LOG_BYTES_KEPT}`);
   if (bytesMax === undefined) return;
   connection.exec(`PRAGMA max_page_count=${Math.max(1, Math.floor(bytesMax / PAGE_BYTES))}`);
 }

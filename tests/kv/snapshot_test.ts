@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
 import { test } from "node:test";
 import { KvStore, rangeRequest } from "../../src/kv/mod.ts";
 import type { SnapshotChunks } from "../../src/node/mod.ts";
@@ -193,6 +194,25 @@ test("a snapshot being read holds the durable index back, as its checkpoint is i
     await collect(snapshot);
     store.flush();
     assert.equal(store.durableIndex(), store.lastApplied());
+  }));
+
+test("the write-ahead log that a long snapshot leaves shrinks to 64 MiB with the next writes", () =>
+  withStore(async (store) => {
+    const logBytes = (): number => statSync(`${store.path}-wal`).size;
+    const kept = 64 * 1024 * 1024;
+    const value = "v".repeat(1024 * 1024);
+    put(store, "first", "1");
+    const chunks = store.snapshot()[Symbol.asyncIterator]();
+    await chunks.next();
+    for (let at = 0; at < 70; at++) put(store, `key-${at}`, value);
+    store.flush();
+    assert.ok(logBytes() > kept, `${logBytes()}`);
+    await chunks.return!();
+    store.flush();
+    assert.equal(store.durableIndex(), store.lastApplied());
+    put(store, "next", "1");
+    store.flush();
+    assert.ok(logBytes() <= kept, `${logBytes()}`);
   }));
 
 test("closing the store ends a snapshot with an error", () =>
