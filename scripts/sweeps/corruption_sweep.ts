@@ -2,11 +2,12 @@
  * Corruption sweep: every page of the database and every frame of the write-ahead log is damaged in
  * turn. Then opening or `verify` finds it; or what is stored reads exactly as before, as the damage
  * lies where nothing is (or where a newer page in the log covers it); or it is in the log's very last
- * transaction, which then is missing as a whole. Any other answer fails the sweep.
+ * transaction, which then is missing as a whole. Any other answer fails the sweep. The task runs
+ * `store_sweep.ts` and `spool_sweep.ts` too.
  *
  *     deno task corruption:sweep --count 5
  *
- * `count` is how many kinds of damage each page and frame gets.
+ * `count` is how many kinds of damage each page, frame and block gets.
  *
  * @module
  */
@@ -16,6 +17,7 @@ import { join } from "node:path";
 import { StorageError } from "../../src/storage/mod.ts";
 import { SqliteNodeStorage, verifyStorage } from "../../src/storage/sqlite/mod.ts";
 import { damagedCopy, targetsOf } from "./damage.ts";
+import { spoolSweep } from "./spool_sweep.ts";
 import { storeSweep } from "./store_sweep.ts";
 import { count as tally, Numbers, runAsTask, type SweepReport, withDirectory } from "./sweep.ts";
 import { expectedStates, LIMITS, runStep, stepOf } from "./workload.ts";
@@ -23,9 +25,13 @@ import { expectedStates, LIMITS, runStep, stepOf } from "./workload.ts";
 const FILES = ["raft.db", "raft.db-wal"];
 const STEPS = 100;
 
-/** Runs the sweeps of the log and of the key-value store, see `store_sweep.ts`. */
-async function bothSweeps(kinds: number, seed: number): Promise<SweepReport> {
-  return { ...await corruptionSweep(kinds, seed), ...await storeSweep(kinds, seed) };
+/** Runs the sweeps of the log, of the key-value store, and of a snapshot that has arrived. */
+async function allSweeps(kinds: number, seed: number): Promise<SweepReport> {
+  return {
+    ...await corruptionSweep(kinds, seed),
+    ...await storeSweep(kinds, seed),
+    ...await spoolSweep(kinds, seed),
+  };
 }
 
 /** Runs the sweep with `kinds` damages a page. @throws when damage led to a wrong answer. */
@@ -92,4 +98,4 @@ async function examine(copy: string, states: readonly string[]): Promise<string>
   throw new Error(`step ${step} of ${STEPS} is shown`);
 }
 
-if (import.meta.main) await runAsTask("corruption sweep", 5, bothSweeps);
+if (import.meta.main) await runAsTask("corruption sweep", 5, allSweeps);

@@ -19,6 +19,7 @@ import {
   type Pair,
   type ScriptedLog,
   scriptedLogs,
+  type Step,
   storeAt,
   valueText,
 } from "./follower_script.ts";
@@ -38,6 +39,8 @@ export interface ExaminationOptions extends Pick<FollowerOptions, "directory" | 
   readonly acknowledged: number;
   /** Whether the first snapshot is large. */
   readonly large?: boolean;
+  /** A step that the leader repeats before it brings the follower to the end. */
+  readonly repeated?: Exclude<Step, { kind: "restart" }>;
 }
 
 const text = new TextDecoder();
@@ -48,11 +51,12 @@ const text = new TextDecoder();
  * @throws when anything is not the truth, or the follower cannot be started.
  */
 export async function examine(options: ExaminationOptions): Promise<Examination> {
-  const { directory, snapshots, acknowledged, large = false } = options;
+  const { directory, snapshots, acknowledged } = options;
   // Nothing can be verified of what was not even created.
-  if (acknowledged > 0) verify(directory);
+  const problems = acknowledged > 0 ? problemsOf(directory) : [];
+  if (problems.length > 0) throw new Error(problems.join("\n"));
   const follower = await Follower.open({ directory, snapshots, writer: "direct" });
-  const found = await examineRunning(follower, acknowledged, large).catch(async (error) => {
+  const found = await examineRunning(follower, options).catch(async (error) => {
     await follower.stop();
     throw error;
   });
@@ -63,8 +67,7 @@ export async function examine(options: ExaminationOptions): Promise<Examination>
 
 async function examineRunning(
   follower: Follower,
-  acknowledged: number,
-  large: boolean,
+  { acknowledged, large = false, repeated }: ExaminationOptions,
 ): Promise<Examination> {
   const region = follower.storage.region(1) as RaftStorage;
   const step = stepOf(region, acknowledged);
@@ -75,16 +78,30 @@ async function examineRunning(
     }
   }
   const lastIndex = region.lastIndex();
+  if (repeated !== undefined) await repeat(follower, repeated, large);
   await follower.finish();
   const end = checkStore(follower.store, large);
   if (end !== LAST_INDEX) throw new Error(`it came to index ${end} of ${LAST_INDEX}`);
   return { step, appliedIndex, lastIndex };
 }
 
-/** Verifies the files as `flaredb storage verify` does. */
-function verify(directory: string): void {
+/** Lets the follower take a step again. */
+async function repeat(
+  follower: Follower,
+  step: Exclude<Step, { kind: "restart" }>,
+  large: boolean,
+): Promise<void> {
+  await follower.acknowledge(step);
+  const commit = step.kind === "append" ? step.commit : step.index;
+  await follower.settle(commit, step.term);
+  const appliedIndex = checkStore(follower.store, large);
+  if (appliedIndex !== commit) throw new Error(`it came to index ${appliedIndex} of ${commit}`);
+}
+
+/** What is wrong with the files, as `flaredb storage verify` says. */
+export function problemsOf(directory: string): readonly string[] {
   const store = join(directory, "kv.db");
-  const { problems } = verifyStorage({
+  return verifyStorage({
     directory,
     appliedIndex: () => appliedIndexOf(store),
     snapshotArrived: (regionId, index, term) =>
@@ -92,8 +109,7 @@ function verify(directory: string): void {
     checkBeside: (report) => {
       if (existsSync(store)) whileUntouched(store, (location) => verifyStore(location, report));
     },
-  });
-  if (problems.length > 0) throw new Error(problems.join("\n"));
+  }).problems;
 }
 
 /** Nothing, while there is no store or no table. */

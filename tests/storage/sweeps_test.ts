@@ -13,6 +13,7 @@ import { diskSweep, followerDiskSweep, restartDiskSweep } from "../../scripts/sw
 import { faultSweep, hiddenFaults } from "../../scripts/sweeps/fault_sweep.ts";
 import { fullDiskSweep, fullStoreSweep } from "../../scripts/sweeps/full_disk_sweep.ts";
 import { installSweep } from "../../scripts/sweeps/install_sweep.ts";
+import { spoolSweep } from "../../scripts/sweeps/spool_sweep.ts";
 import { storeSweep } from "../../scripts/sweeps/store_sweep.ts";
 import { straceMissing } from "../../scripts/sweeps/sweep.ts";
 
@@ -71,6 +72,24 @@ test(
     assert.ok(report["store's page: found by open and verify"] > 10);
     assert.ok(report["store's page: found by a read of the open store"] > 5);
     assert.ok(report["store's frame: the log ends there; the node's goes on"] > 100);
+  },
+);
+
+test(
+  "damage to any block of a snapshot that has arrived is found, or no state comes of it",
+  SLOW,
+  async () => {
+    const report = await spoolSweep(1, seed);
+    const times = (found: RegExp) =>
+      Object.entries(report).reduce(
+        (sum, [what, count]) => found.test(what) ? sum + count : sum,
+        0,
+      );
+    const targets = times(/found by verify and start, (STATE_MACHINE|SNAPSHOT_SPOOL)$/);
+    assert.ok(targets > 10);
+    assert.equal(times(/not needed, and sent anew$/), targets);
+    assert.ok(times(/block: the node that runs stops, STATE_MACHINE$/) > 5);
+    assert.equal(times(/the node that runs/), targets);
   },
 );
 
