@@ -1,13 +1,15 @@
 /**
  * Sends a snapshot of 1 GiB over gRPC to a follower with an empty log, cutting the connection three
- * times, while writes go on: `deno task snapshot:large`. Prints what the two processes took in memory,
- * and the latency of writes before and during the transfer.
+ * times, while writes go on: `deno task snapshot:large`. Prints what the two processes took in memory, for
+ * how long their event loops stood still, and the latency of writes before and during the transfer. Ends
+ * with 1, and says why, where the follower has not the same, or a bound of memory or latency is not kept.
  *
  * @module
  */
 
 import process from "node:process";
 import { integer, readCommandLine } from "./command_line.ts";
+import { exceededBounds } from "./snapshot_large/bounds.ts";
 import { runLargeSnapshot } from "./snapshot_large/run.ts";
 
 const USAGE = `deno task snapshot:large [options]
@@ -18,7 +20,8 @@ const USAGE = `deno task snapshot:large [options]
   --writers N      how many clients write meanwhile (default 8)
   --before-ms N    how long they write before, and in each load of the control (default 5000)
   --loads N        at most so many loads of the control, until memory grows no more (default 6)
-  --json           print the report in one line, and nothing else
+  --json           print the report in one line, and nothing else; no bound is checked but that the
+                   follower has the same
 `;
 
 const OPTIONS = {
@@ -45,7 +48,7 @@ const { json, ...options } = readCommandLine(USAGE, OPTIONS, ({ values }) => ({
 const report = await runLargeSnapshot({ ...options, log: (text) => console.error(text) });
 console.log(JSON.stringify(report, undefined, json ? undefined : 2));
 if (!json) {
-  const { sender, receiver, before, sending, installing } = report;
+  const { sender, receiver, before, sending, installing, catchingUp } = report;
   for (const [who, memory] of Object.entries({ sender, receiver })) {
     console.log(
       `${who}: ${memory.aboveIdleMib} MiB above idle, ${memory.aboveLoadMib} MiB above the same load ` +
@@ -59,5 +62,18 @@ if (!json) {
       `${(writes.p99Ms / p99Ms).toFixed(2)} times the ${p99Ms} ms before`;
     console.log(`${phase}: ${forMs} ms${latency}`);
   }
+  const blocks = { before, sending, installing, "catching up": catchingUp };
+  for (const [phase, { process }] of Object.entries(blocks)) {
+    console.log(
+      `${phase}: the leader's event loop stood still for ${process.longestBlockMs} ms at most`,
+    );
+  }
+  console.log(
+    `the follower's event loop stood still for ${report.installed.longestBlockMs} ms at most until it had ` +
+      `installed it, and for ${report.follower.process.longestBlockMs} ms while it caught up`,
+  );
 }
-process.exit(report.equal ? 0 : 1);
+const failures = json ? [] : exceededBounds(report, process.versions.bun === undefined);
+if (!report.equal) failures.push("the follower has not the same as the leader");
+for (const failure of failures) console.error(`FAILED: ${failure}`);
+process.exit(failures.length === 0 ? 0 : 1);

@@ -57,6 +57,10 @@ export interface LargeSnapshotReport {
   readonly sending: SendReport;
   /** From then until the follower had installed it. */
   readonly installing: WritesReport & { readonly forMs: number };
+  /** The leader while the follower gets what was written meanwhile. */
+  readonly catchingUp: { readonly process: ProcessReport };
+  /** The follower until it had installed it. */
+  readonly installed: ProcessReport;
   readonly follower: Omit<FollowerReport, "digest">;
 }
 
@@ -130,6 +134,8 @@ class Run {
       before,
       sending,
       installing: { ...installing, forMs: Math.max(0, atMs - arrivedMs) },
+      catchingUp: { process: state.process },
+      installed: installed.process,
       follower: report,
     };
   }
