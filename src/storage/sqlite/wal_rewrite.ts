@@ -1,8 +1,8 @@
 /**
  * Writing the write-ahead log once more that a process left behind. Where its last sync failed, the
  * system may go on showing pages as written that never reached the disk: it tries no page twice, and no
- * later sync tells of them. SQLite would recover their frames and add to them; after a power cut they
- * were a hole in the log, and everything behind it, acknowledged since, was lost.
+ * later sync tells of them. SQLite would recover their frames and add to them; after a power cut there
+ * would be a hole in the log, and everything behind it, acknowledged since, would be lost.
  *
  * So the frames are written as they are seen, to where they are, and synced: what SQLite recovers is
  * then on the disk, before it copies any of it into the database or adds to it. Every sector gets the
