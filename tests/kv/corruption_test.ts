@@ -214,7 +214,8 @@ test("a file of the first layout is migrated, and then checked like any other", 
   withDirectory((directory) => {
     const path = join(directory, "kv.db");
     writeFileSync(path, layout1File());
-    assert.equal(verifyStore(path, assert.fail).layout, 1);
+    const { layout, appliedIndex } = verifyStore(path, assert.fail);
+    assert.deepEqual({ layout, appliedIndex }, { layout: 1, appliedIndex: 61 });
     for (const round of ["migrated", "opened again"]) {
       const store = KvStore.open({ directory });
       assert.equal(store.lastApplied(), 61, round);
