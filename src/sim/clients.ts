@@ -23,7 +23,7 @@ import type { HistoryOperation } from "./history.ts";
 import type { Host } from "./host.ts";
 import { inspectRead } from "./inspection.ts";
 import type { Operation, Workload } from "./machine.ts";
-import type { RegionTruth } from "./region_truth.ts";
+import type { Attempt, RegionTruth } from "./region_truth.ts";
 import type { Replica } from "./replica.ts";
 import type { World } from "./world.ts";
 
@@ -51,8 +51,26 @@ export interface ClientParts {
 /** An operation of the history. */
 interface Recorded {
   readonly operation: HistoryOperation;
-  /** Of a write of unknown outcome: its attempts. */
-  readonly uncertain: Undertaking | undefined;
+  /** The attempts of a write. */
+  readonly attempts: readonly Attempt[];
+  /** Of a read: up to which index the state was applied that it saw. */
+  readonly seenIndex: number | undefined;
+}
+
+/** Where a write was applied; 0: nowhere. */
+function appliedIndex({ attempts }: Recorded): number {
+  return Math.max(0, ...attempts.map((attempt) => attempt.appliedIndex));
+}
+
+function isInHistory(recorded: Recorded): boolean {
+  return recorded.operation.return !== undefined || appliedIndex(recorded) > 0;
+}
+
+function byPlaceInLog(a: Recorded, b: Recorded): number {
+  const difference = (a.seenIndex ?? appliedIndex(a)) - (b.seenIndex ?? appliedIndex(b));
+  if (difference !== 0) return difference;
+  const isRead = ({ seenIndex }: Recorded): number => seenIndex === undefined ? 0 : 1;
+  return isRead(a) - isRead(b) || a.operation.call - b.operation.call;
 }
 
 /** The clients of a region. */
@@ -77,9 +95,15 @@ export class Clients {
    * taken effect nevertheless, what others saw would have no valid order.
    */
   get history(): HistoryOperation[] {
-    const isApplied = ({ uncertain }: Recorded): boolean =>
-      uncertain === undefined || uncertain.attempts.some(({ appliedIndex }) => appliedIndex > 0);
-    return this.#recorded.filter(isApplied).map(({ operation }) => operation);
+    return this.#recorded.filter(isInHistory).map(({ operation }) => operation);
+  }
+
+  /**
+   * The same in the order in which the log has it: a write where it was applied first, and a read after
+   * the last write that it could see.
+   */
+  get historyByLog(): HistoryOperation[] {
+    return this.#recorded.filter(isInHistory).sort(byPlaceInLog).map(({ operation }) => operation);
   }
 
   /** Ends the clients: what is under way stays of unknown outcome. */
@@ -243,7 +267,11 @@ export class Clients {
     const { purpose } = call;
     if (isUndertaking(purpose)) {
       this.#parts.world.coverage.add("writes answered");
-      return this.#return(call, this.#parts.workload.output(result, purpose.operation.input));
+      return this.#return(
+        call,
+        this.#parts.workload.output(result, purpose.operation.input),
+        undefined,
+      );
     }
     if (!this.#open.delete(call)) return;
     if (purpose.session.kind === "open") {
@@ -259,7 +287,8 @@ export class Clients {
     if (replica.peer!.state !== "leader") world.coverage.add("reads answered by followers");
     if (world.environment.readOnly !== "safe") world.coverage.add("reads answered by lease");
     const { operation } = call.purpose as Undertaking;
-    this.#return(call, workload.read(replica.state.machine, operation.input));
+    const { machine } = replica.state;
+    this.#return(call, workload.read(machine, operation.input), machine.lastApplied());
   }
 
   #rejected(call: Call, mayHaveTakenEffect: boolean, code: string): void {
@@ -293,14 +322,14 @@ export class Clients {
     if (operation.kind !== "open") this.#sessions.lost(client, operation.session);
   }
 
-  #return(call: Call, output: unknown): void {
+  #return(call: Call, output: unknown, seenIndex: number | undefined): void {
     // It was given up when its process ended, or the clients did; the answer is true all the same.
     if (!this.#open.delete(call)) return;
-    const { client, calledAt, operation } = call.purpose as Undertaking;
+    const { client, calledAt, operation, attempts } = call.purpose as Undertaking;
     const { input } = operation;
     this.#note(input, output);
     const returned = { client, call: calledAt, return: this.#moment++, input, output };
-    this.#recorded.push({ operation: returned, uncertain: undefined });
+    this.#recorded.push({ operation: returned, attempts, seenIndex });
     this.#think(() => this.#next(client));
   }
 
@@ -327,9 +356,9 @@ export class Clients {
 
   #recordUncertain(uncertain: Undertaking): void {
     this.#repeating.delete(uncertain);
-    const { client, calledAt: call, operation: { input } } = uncertain;
+    const { client, calledAt: call, operation: { input }, attempts } = uncertain;
     const operation = { client, call, return: undefined, input, output: undefined };
-    this.#recorded.push({ operation, uncertain });
+    this.#recorded.push({ operation, attempts, seenIndex: undefined });
   }
 
   #note(input: unknown, output: unknown): void {

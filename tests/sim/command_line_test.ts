@@ -10,7 +10,13 @@ import { oneRun } from "../../scripts/sim/one_run.ts";
 import { shortcomings } from "../../scripts/sim/report.ts";
 import { emptySummary, type Summary } from "../../scripts/sim/seeds.ts";
 import { writeSummary } from "../../scripts/sim/summary_files.ts";
-import { RARE_EVENTS, simulate } from "../../src/sim/mod.ts";
+import {
+  type KvOutput,
+  KvWorkload,
+  RARE_EVENTS,
+  simulate,
+  type Workload,
+} from "../../src/sim/mod.ts";
 
 /** Runs the command; what it prints is collected. */
 async function run(...args: string[]): Promise<{ code: number; out: string; errors: string }> {
@@ -171,10 +177,21 @@ test("what is no summary of a sweep cannot be merged", async () => {
   }
 });
 
+/** Answers reads with a revision that never was. */
+class LyingWorkload extends KvWorkload {
+  override read(): KvOutput {
+    return { revision: 1_000_000, succeeded: true, failure: undefined, results: [[]] };
+  }
+}
+
 test("a run whose check is given up does not pass for one without a violation", () => {
+  const workload = (): Workload => new LyingWorkload() as unknown as Workload;
+  const options = { ...runOfSeed(1, {}), workload };
+  const args = parseSimArguments(["--seed", "1"]);
   const lines: string[] = [];
-  const options = { ...runOfSeed(1, {}), linearizabilityStepsMax: 3 };
-  const code = oneRun(options, parseSimArguments(["--seed", "1"]), (line) => lines.push(line));
-  assert.equal(code, 1);
+  const print = (line: string): number => lines.push(line);
+  assert.equal(oneRun({ ...options, linearizabilityStepsMax: 1 }, args, print), 1);
   assert.match(lines.at(-1)!, /^UNDECIDED no violation found, but the check/);
+  assert.equal(oneRun(options, args, print), 1);
+  assert.match(lines.at(-1)!, /^FAILED linearizability: /);
 });
