@@ -90,7 +90,8 @@ const STALL_PARTS = 4;
 
 /**
  * Whether a write is done only once the connection has taken it. On Deno it is at once, and what the
- * client has no room for collects in memory; there we look whether the client has room again.
+ * client has no room for collects in memory; there we look whether its connection has room again. The
+ * room of the stream alone cannot be seen there.
  */
 const WRITES_WAIT = process.versions.deno === undefined;
 
