@@ -108,10 +108,13 @@ export class Cluster implements HostHandler, NetworkHandler {
     return this.hostOf(replica).isUp && !replica.isRetired;
   }
 
-  /** The leader of a region with the highest term, if its process is awake. */
+  /**
+   * The leader of a region with the highest term, if its process is awake. It may be one that came back
+   * without its data, as a learner, and was promoted: operators still replace it.
+   */
   leaderOf(region: SimRegion): Replica | undefined {
     let leader: Replica | undefined;
-    for (const replica of region.replicas.values()) {
+    for (const replica of region.everyReplica.values()) {
       if (replica.peer?.state !== "leader" || !this.isLive(replica)) continue;
       if (!this.hostOf(replica).isAwake) continue;
       if (leader === undefined || replica.peer.term > leader.peer!.term) leader = replica;

@@ -289,7 +289,7 @@ export class Membership {
     const isMember = (id: PeerId): boolean =>
       configuration.voters.includes(id) || configuration.learners.includes(id) ||
       configuration.votersOutgoing.includes(id);
-    const gone = [...region.replicas.values()].filter((replica) =>
+    const gone = [...region.everyReplica.values()].filter((replica) =>
       !replica.isRetired && replica.durable.lastIndex > 0 && !isMember(replica.peerId)
     );
     if (gone.length === 0 || !this.#isSettled(region)) return;
