@@ -209,6 +209,8 @@ export class Host {
       ? effects.messages.slice(0, this.#chance.below(effects.messages.length + 1))
       : effects.messages;
     this.#send(replica, sent);
+    // A connection that refuses a message wakes the peer at once, and it may crash in that turn.
+    if (this.incarnation !== incarnation) return;
     for (const request of effects.snapshots) this.#sendSnapshot(replica, request);
     if (crashPoint === "while-sending" || crashPoint === "before-writing") {
       return this.#crashInTurn();
