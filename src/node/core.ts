@@ -40,6 +40,9 @@ export function createCore(
     readOnly: options.readOnly ?? "safe",
     disableProposalForwarding: !(options.forwardProposals ?? true),
     stepDownOnRemoval: options.stepDownOnRemoval ?? false,
+    // A leader that is removed may be the only one that knows it: others may need its vote, which it
+    // refuses where their logs are shorter, and it never campaigns itself.
+    commitByVote: true,
     logger: options.logger,
   });
 }

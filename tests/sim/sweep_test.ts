@@ -66,6 +66,9 @@ const REGRESSIONS: readonly (readonly [
   [39113, "a check took the state machine of a new region to be behind the initial index"],
   [46369, "an election by hand beat a leader's lease before all had heard the leader"],
   [80, "a change that a snapshot had overtaken was answered as one without effect", REPLACING],
+  [196359, "nobody but a removed leader knew that it was removed, and all waited for its vote", {
+    steps: 2000,
+  }],
   [175682, "a node that crashed in a turn within a turn went on with the outer one", {
     steps: 2000,
   }],
