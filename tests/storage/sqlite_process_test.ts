@@ -21,7 +21,11 @@ test(
         await first.waitForLines(1);
         assert.equal(first.lines[0], "open");
         const second = new StorageChild("hold", directory);
-        await second.exit();
+        try {
+          await second.waitForLines(1);
+        } finally {
+          await second.kill();
+        }
         assert.match(second.lines[0], /^refused STORAGE_LOCKED .*open already/);
         assert.ok(second.lines[0].includes(directory), "the message names the directory");
         await assert.rejects(SqliteNodeStorage.open({ directory, identity }), {

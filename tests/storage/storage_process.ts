@@ -59,7 +59,8 @@ async function main(mode: string, directory: string, writer: WriterOption): Prom
   }
   print("open");
   if (mode === "write") await write(storage);
-  await new Promise(() => setInterval(() => {}, 1000));
+  // A storage that nothing refers to any more is collected, and its lock is released.
+  await new Promise(() => setInterval(() => storage.identity, 1000));
 }
 
 await main(process.argv[2], process.argv[3], process.argv[4] as WriterOption);
