@@ -100,6 +100,38 @@ test(
 );
 
 test(
+  "what failed is told once more behind what later suites write",
+  { skip },
+  () =>
+    withSandbox(async (sandbox) => {
+      const print = (text: string) => `cat <<'END'\n${text}\nEND\nexit 1`;
+      const ci = start(sandbox, {
+        deno: print("a ... FAILED (1ms)\n\n ERRORS \n\nDeno's reason\n\nok | 7 passed | 1 failed"),
+        node: print("✖ b (1ms)\nℹ pass 1\nℹ fail 1\n\n✖ failing tests:\n\nNode's reason"),
+        bun: print("Bun's reason\n(fail) c [1.00ms]\n(pass) d [1.00ms]\n\n 1 pass\n 1 fail"),
+        checks: "echo 'no such package'; exit 1",
+      }, SECONDS);
+      assert.equal(await ci.exitCode(), 1, ci.transcript());
+      const told = ci.standardOutput.slice(ci.standardOutput.indexOf("== what failed on deno:"));
+      assert.deepEqual(told.trimEnd().split("\n").filter((line) => line !== ""), [
+        "== what failed on deno:",
+        " ERRORS ",
+        "Deno's reason",
+        "ok | 7 passed | 1 failed",
+        "== what failed on node:",
+        "✖ failing tests:",
+        "Node's reason",
+        "== what failed on bun:",
+        "Bun's reason",
+        "(fail) c [1.00ms]",
+        "== what failed on checks:",
+        "no such package",
+        "1009 passed, 4 failed",
+      ]);
+    }),
+);
+
+test(
   "a suite for which too little time is left is skipped",
   { skip },
   () =>
