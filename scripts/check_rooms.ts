@@ -24,7 +24,7 @@ const STORAGE_CONTRACT = "src/storage/contract.ts";
 const TRANSPORT_CONTRACT = "src/transport/contract.ts";
 
 /** A file of the storage's that everyone who keeps files needs. */
-const SYNC_DIRECTORY = "src/storage/sync_directory.ts";
+const DURABLE_FILES = "src/storage/durable_files.ts";
 
 /** The rooms from the bottom to the top. */
 export const ROOMS: Readonly<Record<string, Room>> = {
@@ -34,7 +34,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   tls: { mayEnter: ["raft"], packages: ["@grpc/grpc-js", "asn1js", "pkijs"], builtins: true },
   transport: { mayEnter: ["raft", "wire", "tls"], packages: ["@grpc/grpc-js"], builtins: true },
   node: {
-    mayEnter: ["raft", STORAGE_CONTRACT, SYNC_DIRECTORY, TRANSPORT_CONTRACT],
+    mayEnter: ["raft", STORAGE_CONTRACT, DURABLE_FILES, TRANSPORT_CONTRACT],
     packages: [],
     builtins: true,
   },
@@ -44,7 +44,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     builtins: true,
   },
   kv: {
-    mayEnter: ["raft", NODE_CONTRACT, SYNC_DIRECTORY],
+    mayEnter: ["raft", NODE_CONTRACT, DURABLE_FILES],
     packages: ["protobufjs"],
     builtins: true,
   },
@@ -65,7 +65,7 @@ export const SUB_FACES: readonly string[] = [
   STORAGE_CONTRACT,
   TRANSPORT_CONTRACT,
   NODE_CONTRACT,
-  SYNC_DIRECTORY,
+  DURABLE_FILES,
   "src/node/sessions/sequence_numbers.ts",
   "src/storage/sqlite/mod.ts",
   "src/transport/grpc/mod.ts",

@@ -5,8 +5,8 @@
  * snapshots, whose log, store and spool are then images of one moment. Each image must open, show
  * exactly one of the states of the run with nothing acknowledged missing, and a follower must go on from
  * it to the end of its script: what its store has lost its log must still hold, and what its log begins
- * after its store or its spool. A third run goes on from a log whose last sync had failed (`restart.ts`):
- * of that, the disk holds less than the run saw.
+ * after its store or its spool. Two more runs go on from a log and from a store whose last sync had
+ * failed (`restart.ts`, `store_restart.ts`): of these, the disk holds less than the run saw.
  *
  *     deno task disk:sweep --count 2000
  *
@@ -21,6 +21,7 @@ import { examine } from "./follower_examination.ts";
 import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
 import { record } from "./recording.ts";
 import { leaveLog, restartStepOf } from "./restart.ts";
+import { leaveStore, storeAnswers, storeStepOf } from "./store_restart.ts";
 import {
   commandOf,
   count as tally,
@@ -45,7 +46,7 @@ const SPOOL_FILES = SNAPSHOTS.flatMap((index) => [
 ]);
 
 /** The step that an image is in. @throws when it is none, or not the truth. */
-type ExamineImage = (directory: string, acknowledged: number) => Promise<number>;
+type ExamineImage = (directory: string, acknowledged: number) => number | Promise<number>;
 
 /** Makes and opens `count` images of a log. @throws when one is misread or lacks something acknowledged. */
 export function diskSweep(count: number, seed: number): Promise<SweepReport> {
@@ -103,32 +104,45 @@ export function followerDiskSweep(count: number, seed: number): Promise<SweepRep
   });
 }
 
-const RESTART_STEPS = 10;
+/** Steps after the start; few of the store, as it is the first checkpoint that matters. */
+const RESTART_STEPS = { log: 10, store: 2 };
 
 /**
- * Makes `count` images of a log that goes on where a process was killed whose last sync had failed, and
- * opens them.
+ * Makes `count` images of a log, and of a store, that goes on where a process was killed whose last sync
+ * had failed, and opens them.
  *
  * @throws when one is misread or lacks something acknowledged.
  */
 export function restartDiskSweep(count: number, seed: number): Promise<SweepReport> {
   return withDirectory(async (parent) => {
-    const directory = join(parent, "run");
-    const left = await leaveLog(directory);
-    const command = commandOf("restart_process.ts", [directory, String(RESTART_STEPS)]);
-    const events = [...left, ...await record(directory, LOG_FILES, command)];
-    const report = await sweepImages(
-      events,
-      RESTART_STEPS,
-      count,
-      seed,
-      parent,
-      restartStepOf,
-      left.length,
-    );
-    return Object.fromEntries(
-      Object.entries(report).map(([what, times]) => [`restarted log's ${what}`, times]),
-    );
+    const answers = storeAnswers(join(parent, "model"), RESTART_STEPS.store);
+    const storeStep: ExamineImage = (image) => storeStepOf(image, answers);
+    const report: SweepReport = {};
+    for (
+      const [what, leave, files, examineImage] of [
+        ["log", leaveLog, LOG_FILES, restartStepOf],
+        ["store", leaveStore, STORE_FILES, storeStep],
+      ] as const
+    ) {
+      const directory = join(parent, what);
+      const left = await leave(directory);
+      const steps = RESTART_STEPS[what];
+      const command = commandOf("restart_process.ts", [what, directory, String(steps)]);
+      const events = [...left, ...await record(directory, files, command)];
+      const found = await sweepImages(
+        events,
+        steps,
+        count,
+        seed,
+        parent,
+        examineImage,
+        left.length,
+      );
+      for (const [images, times] of Object.entries(found)) {
+        report[`restarted ${what}'s ${images}`] = times;
+      }
+    }
+    return report;
   });
 }
 
@@ -157,9 +171,12 @@ async function sweepImages(
     const { disk, acknowledged } = replay(events.slice(0, moment));
     const lost = disk.cutPower(directory, numbers);
     const where = `image ${image} at event ${moment}, ${lost} changes lost`;
-    const step = await examineImage(directory, acknowledged).catch((cause) => {
+    let step: number;
+    try {
+      step = await examineImage(directory, acknowledged);
+    } catch (cause) {
       throw new Error(`${where}, step ${acknowledged} acknowledged: ${cause}`, { cause });
-    });
+    }
     if (step < acknowledged || step > acknowledged + 1) {
       throw new Error(`${where}: step ${acknowledged} was acknowledged, ${step} is shown`);
     }

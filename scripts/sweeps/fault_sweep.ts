@@ -23,6 +23,7 @@ import { writeSnapshots } from "./follower.ts";
 import { examine } from "./follower_examination.ts";
 import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
 import { leaveLog, restartStepOf } from "./restart.ts";
+import { leaveStore, storeAnswers, storeStepOf } from "./store_restart.ts";
 import {
   commandOf,
   type ProcessResult,
@@ -52,7 +53,12 @@ export function faultSweep(options: FaultSweepOptions): Promise<SweepReport> {
     mkdirSync(large);
     await writeSnapshots(small, SNAPSHOTS, false);
     await writeSnapshots(large, SNAPSHOTS, true);
-    const scenarios = [...logScenarios(states), RESTART, ...followerScenarios(small, large)];
+    const scenarios = [
+      ...logScenarios(states),
+      RESTARTED_LOG,
+      restartedStore(parent),
+      ...followerScenarios(small, large),
+    ];
     return await sweepFaults(parent, scenarios, options);
   });
 }
@@ -68,8 +74,9 @@ export interface HiddenFaults {
   /** The opening of the lock's file, which SQLite then opens for reading only; and that of the log. */
   readonly lock: string | undefined;
   readonly log: string | undefined;
-  /** The sync of the write-ahead log that a killed process left, before SQLite opens it. */
-  readonly rewriting: string | undefined;
+  /** The sync of the write-ahead log that a killed process left, before SQLite opens it; the store's. */
+  readonly logRewriting: string | undefined;
+  readonly storeRewriting: string | undefined;
 }
 
 /** Lets each of them happen to the follower. @returns how it ends. */
@@ -88,18 +95,21 @@ export function hiddenFaults(): Promise<HiddenFaults> {
         call,
         when,
       );
+    const restarted = (scenario: Scenario, file: string) =>
+      runOneFault(
+        join(parent, "restart"),
+        { ...scenario, paths: (directory) => [join(directory, file)] },
+        "fsync",
+        1,
+      );
     return {
       logCreation: await fault("raft.db-journal", "fsync", 1),
       storeCreation: await fault("kv.db-journal", "fsync", 1),
       // When it is started again: the files are there.
       lock: await fault("lock.db", "openat", 2),
       log: await fault("raft.db", "openat", LOG_OPENINGS),
-      rewriting: await runOneFault(
-        join(parent, "restart"),
-        { ...RESTART, paths: (directory) => [`${directory}/raft.db-wal`] },
-        "fsync",
-        1,
-      ),
+      logRewriting: await restarted(RESTARTED_LOG, "raft.db-wal"),
+      storeRewriting: await restarted(restartedStore(parent), "kv.db-wal"),
     };
   });
 }
@@ -123,32 +133,61 @@ function logScenarios(states: readonly string[]): Scenario[] {
   }));
 }
 
+const RESTART_STEPS = 4;
+
 /** The script that goes on from a log that a killed process left. */
-const RESTART: Scenario = {
+const RESTARTED_LOG: Scenario = {
   name: "restarted log",
   paths: (directory) => LOG_FILES.map((name) => directory + name),
-  command: (directory) => commandOf("restart_process.ts", [directory, "4"]),
+  command: (directory) =>
+    commandOf("restart_process.ts", ["log", directory, String(RESTART_STEPS)]),
   prepare: async (directory) => void await leaveLog(directory),
   check: (directory, result) => checkLog(directory, result, restartStepOf),
 };
 
+/** The same for a store. */
+function restartedStore(parent: string): Scenario {
+  const answers = storeAnswers(join(parent, "model"), RESTART_STEPS);
+  return {
+    name: "restarted store",
+    paths: (directory) => ["/kv.db", "/kv.db-wal"].map((name) => directory + name),
+    command: (directory) =>
+      commandOf("restart_process.ts", ["store", directory, String(RESTART_STEPS)]),
+    prepare: (directory) => void leaveStore(directory),
+    check: (directory, result) => {
+      const { end, acknowledged } = typedEnd(result, /^(done|failed KV_\w+)$/);
+      expectStep(storeStepOf(directory, answers), acknowledged);
+      return end;
+    },
+  };
+}
+
 async function checkLog(
   directory: string,
-  { code, lines }: ProcessResult,
+  result: ProcessResult,
   stepIn: (directory: string) => Promise<number>,
 ): Promise<string> {
-  const end = lines.at(-1) ?? "";
-  if (code !== 0 || !/^(done|failed STORAGE_\w+)$/.test(end)) throw new Error("no typed end");
-  const acknowledged = acknowledgedBy(lines);
+  const { end, acknowledged } = typedEnd(result, /^(done|failed STORAGE_\w+)$/);
   if (acknowledged > 0) {
     const { sound, problems } = verifyStorage({ directory });
     if (!sound) throw new Error(problems.join("\n"));
   }
-  const step = await stepIn(directory);
-  if (step < acknowledged || step > acknowledged + 1) {
-    throw new Error(`step ${acknowledged} acknowledged, ${step} shown`);
-  }
+  expectStep(await stepIn(directory), acknowledged);
   return end;
+}
+
+function typedEnd(
+  { code, lines }: ProcessResult,
+  ends: RegExp,
+): { end: string; acknowledged: number } {
+  const end = lines.at(-1) ?? "";
+  if (code !== 0 || !ends.test(end)) throw new Error("no typed end");
+  return { end, acknowledged: acknowledgedBy(lines) };
+}
+
+function expectStep(step: number, acknowledged: number): void {
+  if (step >= acknowledged && step <= acknowledged + 1) return;
+  throw new Error(`step ${acknowledged} acknowledged, ${step} shown`);
 }
 
 /** A follower, by the files that one of its parts writes. */

@@ -49,9 +49,9 @@ export interface Scenario {
   /** The command line that runs the script in a directory. */
   command(directory: string): string[];
   /** Makes what the script finds. */
-  prepare?(directory: string): Promise<void>;
+  prepare?(directory: string): void | Promise<void>;
   /** What became of a run. @throws unless it ended in a correct state, or stopped as it should. */
-  check(directory: string, result: ProcessResult): Promise<string>;
+  check(directory: string, result: ProcessResult): string | Promise<string>;
 }
 
 /** A call that is made to fail. */

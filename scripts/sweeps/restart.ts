@@ -19,13 +19,12 @@ const ENTRIES = 8;
 
 const [DATABASE, LOG] = ["raft.db", "raft.db-wal"];
 
-/** Opens the log in a directory. */
-export function openLog(directory: string): Promise<SqliteNodeStorage> {
+function openLog(directory: string): Promise<SqliteNodeStorage> {
   return SqliteNodeStorage.open({ directory, identity: IDENTITY, writer: "direct" });
 }
 
 /** Appends the next entry: some are longer than a page. */
-export function appendStep(node: SqliteNodeStorage): Promise<void> {
+function appendStep(node: SqliteNodeStorage): Promise<void> {
   const region = node.region(1) as RaftStorage;
   const index = region.lastIndex() + 1;
   const command = new Uint8Array(index % 3 * 3000 + 10).fill(index);
@@ -55,6 +54,19 @@ export async function leaveLog(directory: string): Promise<Exclude<DiskEvent, { 
     { kind: "sync", path: LOG },
     { kind: "sync", path: "." },
   ];
+}
+
+/** Goes on with so many entries, and says when each is acknowledged. */
+export async function continueLog(
+  directory: string,
+  steps: number,
+  say: (step: number) => void,
+): Promise<void> {
+  const node = await openLog(directory);
+  for (let step = 1; step <= steps; step++) {
+    await appendStep(node);
+    say(step);
+  }
 }
 
 /** How many steps the log in `directory` has, after what was left. @throws when it cannot be opened or lacks an entry that was synced. */

@@ -1,34 +1,32 @@
 /**
- * A node's log that goes on after a crash, as a process: `restart_process.ts <directory> <steps>`. It
- * opens the log, appends an entry a step, and prints (and writes to `<directory>.acks`, for those who
- * trace it) the number of each step once it is acknowledged, then `done`; or `failed <code>` when the
- * storage stops with a typed error. It ends without closing the log.
+ * A node's log or its key-value store that goes on after a crash, as a process:
+ * `restart_process.ts <log|store> <directory> <steps>`. It opens it, appends an entry or applies a
+ * command a step, and prints (and writes to `<directory>.acks`, for those who trace it) the number of
+ * each step once it is durable, then `done`; or `failed <code>` when a typed error ends it. It ends
+ * without closing what it opened.
  *
  * @module
  */
 
 import { openSync, writeSync } from "node:fs";
 import process from "node:process";
-import { StorageError } from "../../src/storage/mod.ts";
-import { appendStep, openLog } from "./restart.ts";
+import { RaftError } from "../../src/raft/mod.ts";
+import { continueLog } from "./restart.ts";
+import { continueStore } from "./store_restart.ts";
 
-const [directory, steps] = process.argv.slice(2);
+const [what, directory, steps] = process.argv.slice(2);
 const acks = openSync(`${directory}.acks`, "w");
 
-function say(line: string): void {
-  writeSync(acks, line + "\n");
-  writeSync(1, line + "\n");
+function say(line: string | number): void {
+  writeSync(acks, `${line}\n`);
+  writeSync(1, `${line}\n`);
 }
 
 try {
-  const node = await openLog(directory);
-  for (let step = 1; step <= Number(steps); step++) {
-    await appendStep(node);
-    say(String(step));
-  }
+  await (what === "log" ? continueLog : continueStore)(directory, Number(steps), say);
   say("done");
 } catch (error) {
-  if (!(error instanceof StorageError)) throw error;
+  if (!(error instanceof RaftError)) throw error;
   say(`failed ${error.code}`);
 }
 process.exit(0);

@@ -12,27 +12,14 @@
 
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
-import {
-  deleteRangeRequest,
-  encodeDeleteRangeCommand,
-  encodePutCommand,
-  KvCorruptError,
-  KvStorageError,
-  KvStore,
-  putRequest,
-  rangeRequest,
-  verifyStore,
-} from "../../src/kv/mod.ts";
+import { KvCorruptError, KvStorageError, KvStore, verifyStore } from "../../src/kv/mod.ts";
 import { whileUntouched } from "../../src/storage/sqlite/mod.ts";
 import { damagedCopy, type Target, targetsOf } from "./damage.ts";
+import { answersOf, runStep } from "./store_workload.ts";
 import { count as tally, Numbers, type SweepReport, withDirectory } from "./sweep.ts";
 
 const FILES = ["kv.db", "kv.db-wal"];
 const STEPS = 120;
-const KEYS = 40;
-const utf8 = new TextEncoder();
-const text = new TextDecoder();
 
 /** Few pages are kept in memory, and everything is written at once. */
 const LIMITS = { cacheBytes: 1, commitRows: 1, checkpointRows: 1_000_000 };
@@ -93,39 +80,6 @@ function makeImage(live: string, image: string, closed: boolean): string[] {
   copyFiles(live, image);
   store.close();
   return answers;
-}
-
-function runStep(store: KvStore, step: number): void {
-  const key = utf8.encode(`key-${String(step * 17 % KEYS).padStart(3, "0")}-of-some-length`);
-  // Some values are longer than a page.
-  const value = new Uint8Array(step % 11 === 0 ? 6000 : step * 37 % 300).fill(step);
-  const bytes = step % 7 === 0
-    ? encodeDeleteRangeCommand(deleteRangeRequest({ key }))
-    : encodePutCommand(putRequest({ key, value }));
-  const nodeState: [string, Uint8Array][] = step % 5 === 0 ? [[`state-${step % 3}`, value]] : [];
-  store.apply({ commands: [{ index: step, term: 1, bytes }], lastApplied: step, nodeState });
-}
-
-/** All that a store answers, of every kind, now and at past revisions, as a text. */
-function answersOf(store: KvStore): string {
-  const all = { key: new Uint8Array([0]), rangeEnd: new Uint8Array([0]) };
-  const reads = [{ ...all }, { ...all, keysOnly: true }, { ...all, countOnly: true }];
-  const ranges = reads.map((read) => store.range(rangeRequest(read)));
-  for (let revision = 1; revision < store.revision; revision += 6) {
-    ranges.push(store.range(rangeRequest({ ...all, revision })));
-  }
-  for (let number = 0; number <= KEYS; number++) {
-    const key = utf8.encode(`key-${String(number).padStart(3, "0")}-of-some-length`);
-    ranges.push(store.range(rangeRequest({ key })));
-  }
-  const state = [...store.nodeState()].sort(([a], [b]) => a < b ? -1 : 1);
-  return JSON.stringify([store.lastApplied(), state, ranges], textOf);
-}
-
-function textOf(_name: string, value: unknown): unknown {
-  if (typeof value === "bigint") return String(value);
-  if (!(value instanceof Uint8Array)) return value;
-  return value.length < 40 ? text.decode(value) : `${value.length} ${crc32(value)}`;
 }
 
 /** What the tools and an opened store make of the damage. @throws when an answer is wrong. */

@@ -13,7 +13,7 @@ import { KvStore } from "../kv/mod.ts";
 import { INITIAL_TERM } from "../node/mod.ts";
 import { createConfState } from "../raft/mod.ts";
 import { SqliteNodeStorage } from "../storage/sqlite/mod.ts";
-import { syncDirectory } from "../storage/sync_directory.ts";
+import { syncDirectory } from "../storage/durable_files.ts";
 import { parseMembers } from "./addresses.ts";
 import type { Command, Invocation } from "./command.ts";
 import { CALL_OPTIONS, withClient } from "./endpoints.ts";

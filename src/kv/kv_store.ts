@@ -12,7 +12,7 @@
  * @module
  */
 
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { RaftError } from "../raft/mod.ts";
 import {
@@ -22,7 +22,7 @@ import {
   type SnapshotChunks,
   type StateMachine,
 } from "../node/state_machine.ts";
-import { syncDirectory } from "../storage/sync_directory.ts";
+import { rewriteFile, syncDirectory } from "../storage/durable_files.ts";
 import { decodeCommand } from "./command_codec.ts";
 import { checkStored } from "./check.ts";
 import { Database, databaseError, type Statement, withKvErrors } from "./database.ts";
@@ -88,6 +88,8 @@ export class KvStore implements StateMachine<KvResult> {
     withKvErrors("open the store", this.path, () => {
       mkdirSync(options.directory, { recursive: true });
       checkStored(this.path);
+      // A checkpoint would copy frames that are in memory alone, and a power cut leave half of them.
+      if (existsSync(`${this.path}-wal`)) rewriteFile(`${this.path}-wal`);
       removeRestoration(this.path);
     });
     this.#attach();

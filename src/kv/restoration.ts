@@ -15,7 +15,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { SnapshotChunks } from "../node/state_machine.ts";
-import { syncDirectory } from "../storage/sync_directory.ts";
+import { syncDirectory } from "../storage/durable_files.ts";
 import { Database } from "./database.ts";
 import { KvSnapshotError, KvStorageError } from "./errors.ts";
 import { metaRow, nodeStateRow, prepareSchema, WRITE_META, WRITE_NODE_STATE } from "./schema.ts";

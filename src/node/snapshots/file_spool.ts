@@ -8,7 +8,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promi
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { SnapshotMetadata } from "../../raft/mod.ts";
-import { syncDirectory } from "../../storage/sync_directory.ts";
+import { syncDirectory } from "../../storage/durable_files.ts";
 import { SnapshotSpoolError } from "../errors.ts";
 import type { SnapshotChunks } from "../../transport/contract.ts";
 import {

@@ -18,7 +18,7 @@ import {
 import { dirname, join } from "node:path";
 import type { NodeIdentity } from "../contract.ts";
 import { StorageError } from "../errors.ts";
-import { syncDirectory } from "../sync_directory.ts";
+import { rewriteFile, syncDirectory } from "../durable_files.ts";
 import {
   CORRUPT_ADVICE,
   type Database,
@@ -29,7 +29,6 @@ import {
 import { identityChecksum } from "./rows.ts";
 import { APPLICATION_ID, FORMAT_VERSION, migrate } from "./schema.ts";
 import { scanWal, type WalScan } from "./wal.ts";
-import { rewriteWal } from "./wal_rewrite.ts";
 
 /** The name of the database in the storage's directory. */
 export const DATABASE_FILE = "raft.db";
@@ -94,7 +93,8 @@ export function openDatabaseFile(
   return withStorageErrors(`open ${path}`, () => {
     const walScan = checkWal(path);
     const version = inspect(path, identity);
-    if (walScan.frames > 0) rewriteWal(`${path}-wal`, walScan.frames);
+    // SQLite would add to frames that are in memory alone, and what is acknowledged behind them be lost.
+    if (walScan.frames > 0) rewriteFile(`${path}-wal`);
     const database = openDatabase(path, { busyTimeoutMs: BUSY_TIMEOUT_MS });
     try {
       // Takes effect only before the first table; lets space go back to the file system later.
