@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../reserved_ports.ts";
 import { EtcdClient } from "../../src/etcd/mod.ts";
 import { PROJECT_ROOT } from "../project_files.ts";
 import { runArguments, type Runtime } from "../package/runtimes.ts";
@@ -111,7 +111,7 @@ export class Cluster {
   /** Starts a cluster with its data under `directory`, and waits until every member knows the leader. */
   static async start(system: System, directory: string): Promise<Cluster> {
     const folder = mkdtempSync(join(directory, "flaredb-bench-"));
-    const ports = await freePorts(HOST, 2 * MEMBERS.length);
+    const ports = await reservePorts(2 * MEMBERS.length);
     const places = MEMBERS.map((id) => ({
       id,
       client: `${HOST}:${ports[2 * id - 2]}`,

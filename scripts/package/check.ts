@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../reserved_ports.ts";
 import { measureCore } from "../size.ts";
 import { compileConsumer, EMBED_LINES, tarballIn, writeConsumer } from "./consumer.ts";
 import { findRuntime, runArguments, type Runtime, RUNTIMES } from "./runtimes.ts";
@@ -77,7 +77,7 @@ async function install(consumer: string, tarball: string): Promise<void> {
 }
 
 async function embed(consumer: string, runtime: Runtime): Promise<void> {
-  const addresses = (await freePorts("127.0.0.1", 3)).map((port) => `127.0.0.1:${port}`);
+  const addresses = (await reservePorts(3)).map((port) => `127.0.0.1:${port}`);
   const args = [...runArguments(runtime.name, join(consumer, "embed.js")), ...addresses];
   const output = await run(pathOf(runtime), args, { cwd: consumer });
   const last = output.trim().split("\n").slice(-EMBED_LINES.length);

@@ -10,8 +10,9 @@
 import { createWriteStream, rmSync, type WriteStream } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { type Address, formatAddress, isPortFree } from "../../src/cli/addresses.ts";
+import { type Address, formatAddress } from "../../src/cli/addresses.ts";
 import { ChildNode } from "../../src/cli/child_node.ts";
+import { reservePorts } from "../reserved_ports.ts";
 import { TortureNetwork } from "./network.ts";
 
 const HOST = "127.0.0.1";
@@ -96,7 +97,7 @@ export class TortureCluster {
 
   /** Starts `count` processes, with ids from 1. @param folder holds their data and logs. */
   static async start(folder: string, count: number): Promise<TortureCluster> {
-    const ports = await stablePorts(2 * count);
+    const ports = await reservePorts(2 * count);
     const network = new TortureNetwork(CLUSTER_ID);
     const places: Place[] = [];
     for (let at = 0; at < count; at++) {
@@ -297,17 +298,4 @@ export class TortureCluster {
 
 function addressOf(port: number): Address {
   return { host: HOST, port };
-}
-
-/**
- * Free ports that stay free while nobody listens on them: the system gives others to connections that
- * are made in the meantime.
- */
-async function stablePorts(count: number): Promise<number[]> {
-  const found = new Set<number>();
-  while (found.size < count) {
-    const port = 12_000 + Math.floor(Math.random() * 20_000);
-    if (await isPortFree(HOST, port)) found.add(port);
-  }
-  return [...found];
 }

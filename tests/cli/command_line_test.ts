@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { COMMANDS, EXIT_CODE, runCommandLine, VERSION } from "../../src/cli/mod.ts";
 import { runtimeWarning } from "../../src/cli/runtime.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
@@ -89,7 +89,7 @@ test("a wrong command line ends with exit code 2, says what is wrong and writes 
 });
 
 test("an endpoint that refuses the connection ends a command with exit code 3 and a hint", async () => {
-  const [port] = await freePorts("127.0.0.1", 1);
+  const [port] = await reservePorts(1);
   const options = ["--endpoints", `127.0.0.1:${port}`, "--timeout-ms", "1000"];
   for (const args of [["get", "a"], ["put", "a", "b"], ["del", "a"]]) {
     const { code, errors } = await run([...args, ...options]);
@@ -106,7 +106,7 @@ test("an endpoint that refuses the connection ends a command with exit code 3 an
 });
 
 test("a load that reaches nobody gives up, says why, and reports the failed record", async () => {
-  const [port] = await freePorts("127.0.0.1", 1);
+  const [port] = await reservePorts(1);
   const options = ["--endpoints", `127.0.0.1:${port}`, "--patience-ms", "200", "--json"];
   const { code, errors } = await run(["load", "-", ...options], "a\t1\n");
   assert.equal(code, EXIT_CODE.failed);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { denoFlags, ownCommand } from "../../src/cli/runtime.ts";
 import { readSource } from "../../scripts/project_files.ts";
 import { until, withSandbox } from "../process/support.ts";
@@ -34,7 +34,7 @@ test("a node serves, and writes in a thread, with its addresses, data and worker
   timeout: 120_000,
 }, () =>
   withSandbox(async (sandbox) => {
-    const [client, peer] = (await freePorts("127.0.0.1", 2)).map((port) => `127.0.0.1:${port}`);
+    const [client, peer] = (await reservePorts(2)).map((port) => `127.0.0.1:${port}`);
     const data = join(sandbox.folder, "data");
     const start = ["start", "--id", "1", "--cluster-id", "alone", "--data", data];
     start.push("--members", `1=${peer}/${client}`, "--tick-ms", "50", "--storage-writer", "worker");

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { runCommandLine } from "../../src/cli/mod.ts";
 import { KvStore } from "../../src/kv/mod.ts";
 import { FileSpool } from "../../src/node/snapshots/file_spool.ts";
@@ -88,7 +88,7 @@ async function installInLog(data: string, index: number): Promise<void> {
 /** What `flaredb start` ends with: these data are not to be started from. */
 async function startOf(data: string): Promise<string> {
   const terminal = new FakeTerminal();
-  const [peer, client] = await freePorts("127.0.0.1", 2);
+  const [peer, client] = await reservePorts(2);
   const code = await runCommandLine([
     "start",
     ...["--id", "3", "--cluster-id", "tests", "--data", data],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { join } from "node:path";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { PROJECT_ROOT } from "../../scripts/project_files.ts";
 import { withSandbox } from "../process/support.ts";
 
@@ -28,7 +28,7 @@ test("the example of the core replicates two commands to three replicas", async 
 });
 
 test("the example of embedding adds on every member and reads on every member", async () => {
-  const ports = await freePorts("127.0.0.1", 3);
+  const ports = await reservePorts(3);
   const lines = await outputOf("embed.ts", ports.map((port) => `127.0.0.1:${port}`));
   const sums = lines.slice(0, 3).map((line) => Number(/the sum is (\d+)$/.exec(line)?.[1]));
   assert.deepEqual(sums, [1, 3, 6]);

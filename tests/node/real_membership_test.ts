@@ -12,7 +12,7 @@ import {
   type RunningMember,
   startMember,
 } from "../../scripts/snapshot_large/member.ts";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import type { MemberStatus } from "../../src/node/mod.ts";
 
 const DEADLINE_MS = 60_000;
@@ -88,7 +88,7 @@ test(
   { timeout: 300_000 },
   async () => {
     const directory = await mkdtemp(join(tmpdir(), "flaredb-members-"));
-    const cluster = new RealCluster(directory, await freePorts("127.0.0.1", 5));
+    const cluster = new RealCluster(directory, await reservePorts(5));
     try {
       for (const peerId of [1, 2, 3]) await cluster.start(peerId);
       let leader = await cluster.leader();

@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { cachedBuild } from "../../scripts/package/cached_build.ts";
 import { EMBED_LINES, linkPackage, writeConsumer } from "../../scripts/package/consumer.ts";
 import { currentRuntime, runArguments } from "../../scripts/package/runtimes.ts";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { createConfState, createEntry } from "../../src/raft/mod.ts";
 import type * as Sqlite from "../../src/storage/sqlite/mod.ts";
 import { withSandbox } from "../process/support.ts";
@@ -19,7 +19,7 @@ test("the package elects and replicates over gRPC and SQLite on this runtime", {
     writeConsumer(sandbox.folder);
     linkPackage(sandbox.folder, cachedBuild());
     const program = join(sandbox.folder, "embed.ts");
-    const addresses = (await freePorts("127.0.0.1", 3)).map((port) => `127.0.0.1:${port}`);
+    const addresses = (await reservePorts(3)).map((port) => `127.0.0.1:${port}`);
     const args = [...runArguments(currentRuntime().name, program), ...addresses];
     const { code, stdout, stderr } = await sandbox.runProgram(process.execPath, args);
     assert.equal(code, 0, stderr);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { EtcdClient } from "../../src/etcd/mod.ts";
 import { type Sandbox, type TestProcess, until, withSandbox } from "./support.ts";
 
@@ -15,7 +15,7 @@ interface OneNode {
 }
 
 async function oneNode(sandbox: Sandbox): Promise<OneNode> {
-  const [peerPort, clientPort] = await freePorts("127.0.0.1", 2);
+  const [peerPort, clientPort] = await reservePorts(2);
   const client = `127.0.0.1:${clientPort}`;
   const data = join(sandbox.folder, "data");
   const options: Record<string, string> = {
@@ -53,7 +53,7 @@ test("a second process on a data folder is refused and the first goes on", () =>
     const node = await oneNode(sandbox);
     const first = sandbox.flaredb(node.arguments());
     await untilItServes(sandbox, node, first);
-    const [peerPort, clientPort] = await freePorts("127.0.0.1", 2);
+    const [peerPort, clientPort] = await reservePorts(2);
     const elsewhere = { members: `1=127.0.0.1:${peerPort}/127.0.0.1:${clientPort}` };
     const second = await sandbox.run(node.arguments(elsewhere));
     assert.equal(second.code, 1, second.stderr);
@@ -78,7 +78,7 @@ test("the data of another cluster, or of another node, is refused and not altere
     assert.equal(otherCluster.code, 1, otherCluster.stderr);
     assert.match(otherCluster.stderr, /cannot start: .*shop/);
     assert.match(otherCluster.stderr, /cannot start: .*bank/);
-    const [peerPort] = await freePorts("127.0.0.1", 1);
+    const [peerPort] = await reservePorts(1);
     const otherNode = await sandbox.run(
       node.arguments({ id: "2", members: `2=127.0.0.1:${peerPort}/${node.client}` }),
     );

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { EtcdClient, EtcdError, type Member } from "../../src/etcd/mod.ts";
 import { hasProgram, type Sandbox, type TestProcess, until, withSandbox } from "./support.ts";
 
@@ -38,7 +38,7 @@ class Nodes {
 
   /** Starts the first members, with ids from 1. @param certificates a folder, to speak TLS. */
   static async start(sandbox: Sandbox, count: number, certificates?: string): Promise<Nodes> {
-    const nodes = new Nodes(sandbox, await freePorts(HOST, 2 * count + 12), certificates);
+    const nodes = new Nodes(sandbox, await reservePorts(2 * count + 12), certificates);
     const first = Array.from({ length: count }, (_, at) => nodes.place(at + 1));
     const members = listOf(first);
     for (const place of first) nodes.run(place, ["--members", members]);

@@ -13,7 +13,7 @@ import {
   type Runtime,
   RUNTIMES,
 } from "../../scripts/package/runtimes.ts";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { EtcdClient } from "../../src/etcd/mod.ts";
 import { type Sandbox, type TestProcess, until, withSandbox } from "./support.ts";
 
@@ -119,7 +119,7 @@ test("nodes on Deno, Node and Bun replicate, fail over and restart as one cluste
 }, () =>
   withSandbox(async (sandbox) => {
     const { programs } = found as { programs: string[] };
-    const cluster = new MixedCluster(sandbox, programs, await freePorts("127.0.0.1", 6));
+    const cluster = new MixedCluster(sandbox, programs, await reservePorts(6));
     for (const id of [1, 2, 3]) cluster.start(id);
     await cluster.leader();
     await cluster.write();

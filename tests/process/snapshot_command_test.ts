@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { runCommandLine } from "../../src/cli/command_line.ts";
 import { type RunningServer, serve } from "../../src/cli/serve.ts";
 import { EtcdClient } from "../../src/etcd/mod.ts";
@@ -24,7 +24,7 @@ interface Member {
 }
 
 async function freeMembers(count: number): Promise<Member[]> {
-  const ports = await freePorts("127.0.0.1", 2 * count);
+  const ports = await reservePorts(2 * count);
   return Array.from({ length: count }, (_, at) => ({
     nodeId: at + 1,
     peer: { host: "127.0.0.1", port: ports[2 * at] },

@@ -8,7 +8,11 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { ownCommand } from "../../src/cli/runtime.ts";
+
+/** Ports of `flaredb dev`: one for clients and one for the other nodes, of three nodes. */
+const DEV_PORTS = 6;
 
 /** How long anything may take before a test gives up on it. */
 export const DEADLINE_MS = 60_000;
@@ -156,7 +160,9 @@ export class Sandbox {
 
   /** Starts three nodes on free ports and waits for a leader. */
   async dev(args: readonly string[] = []): Promise<DevCluster> {
-    const started = this.flaredb(["dev", "--json", "--port", "0", "--tick-ms", "50", ...args]);
+    const [port] = await reservePorts(DEV_PORTS);
+    const own = ["--json", "--port", String(port), "--tick-ms", "50"];
+    const started = this.flaredb(["dev", ...own, ...args]);
     const line = await until("a line of JSON from flaredb dev", () => {
       if (!started.isRunning) throw new Error(`flaredb dev has ended: ${started.transcript()}`);
       return started.lines[0];

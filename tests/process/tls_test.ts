@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { runCommandLine } from "../../src/cli/mod.ts";
 import { ownCommand } from "../../src/cli/runtime.ts";
 import { CertificateAuthority } from "../../src/tls/authority.ts";
@@ -55,7 +55,7 @@ class SecureCluster {
 
   /** Makes the certificates and starts the nodes. */
   static async start(sandbox: Sandbox, count: number): Promise<SecureCluster> {
-    const ports = await freePorts("127.0.0.1", 2 * count);
+    const ports = await reservePorts(2 * count);
     const cluster = new SecureCluster(sandbox, ports.map((port) => `127.0.0.1:${port}`));
     const dir = ["--dir", cluster.certificates];
     await succeed("cert", "ca", ...dir);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readSource } from "../../scripts/project_files.ts";
-import { freePorts } from "../../src/cli/addresses.ts";
+import { reservePorts } from "../../scripts/reserved_ports.ts";
 import { type Sandbox, type TestProcess, until, withSandbox } from "../process/support.ts";
 
 const NODES = [1, 2, 3];
@@ -48,7 +48,7 @@ test("the commands of the README make a cluster of three with certificates, and 
 }, () =>
   withSandbox(async (sandbox) => {
     const [authority, certificate, start, put] = commands();
-    const machine = new OneMachine(sandbox, await freePorts("127.0.0.1", 2 * NODES.length));
+    const machine = new OneMachine(sandbox, await reservePorts(2 * NODES.length));
     const run = async (id: number, args: readonly string[]) => {
       const { code, stdout, stderr } = await sandbox.run(machine.argumentsFor(id, args));
       assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
