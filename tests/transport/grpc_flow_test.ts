@@ -7,13 +7,15 @@ import { GrpcTransport } from "../../src/transport/grpc/mod.ts";
 import { RawServer, welcome, withTransports } from "./grpc_support.ts";
 import { heartbeat, heartbeats, Lines, snapshot, until } from "./support.ts";
 
-test("messages sent in one turn leave as one frame, however many calls sent them", () =>
+test("messages of one turn and of the next leave as one frame, however many calls sent them", () =>
   withTransports(async (start) => {
     const [a, b] = [await start(1), await start(2)];
     a.transport.addNode(2, b.transport.address());
     a.transport.send(2, [heartbeat(0)]);
     await until("the connection", () => b.recorder.items.length === 1);
-    for (let i = 1; i <= 100; i++) a.transport.send(2, [heartbeat(i)]);
+    for (let i = 1; i <= 60; i++) a.transport.send(2, [heartbeat(i)]);
+    await setImmediate();
+    for (let i = 61; i <= 100; i++) a.transport.send(2, [heartbeat(i)]);
     await until("all messages", () => b.recorder.items.length === 101);
     assert.equal(a.transport.counters().framesSent, 2);
     assert.equal(b.transport.counters().framesReceived, 2);

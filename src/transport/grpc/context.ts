@@ -1,6 +1,6 @@
 /**
- * What the parts of one gRPC transport share: its options, its counters, its log, and the end of the
- * turn, when what was queued leaves and reports reach the handler.
+ * What the parts of one gRPC transport share: its options, its counters, its log, and the
+ * moment after a turn of the event loop when what was queued leaves and reports reach the handler.
  *
  * @module
  */
@@ -32,24 +32,24 @@ export class Context {
     this.log = new EpisodeLog(options.logger, options.nowMs);
   }
 
-  /** Flushes `link` once at the end of the turn, however often it is asked to. */
+  /** Flushes `link` once, after the next turn of the event loop, however often it is asked to. */
   flushLater(link: Flushable): void {
     this.waiting.add(link);
     this.schedule();
   }
 
-  /** Reports at the end of the turn that a node cannot be reached. */
+  /** Reports, once this call has ended, that a node cannot be reached. */
   reportUnreachable(nodeId: number): void {
     this.counters.unreachableReports++;
     this.report((handler) => handler.unreachable(nodeId));
   }
 
-  /** Reports at the end of the turn how those of `items` that are snapshots ended. */
+  /** Reports, once this call has ended, how those of `items` that are snapshots ended. */
   reportSnapshots(nodeId: number, items: readonly RegionMessage[], ok: boolean): void {
     for (const item of items) this.reportSnapshot(nodeId, item, ok);
   }
 
-  /** Reports at the end of the turn how a snapshot ended; nothing for other messages. */
+  /** Reports, once this call has ended, how a snapshot ended; nothing for other messages. */
   reportSnapshot(nodeId: number, { regionId, message }: RegionMessage, ok: boolean): void {
     if (message.type !== "snapshot") return;
     this.report((handler) => handler.snapshotSent(nodeId, regionId, message.to, ok));
@@ -68,10 +68,12 @@ export class Context {
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => this.endTurn());
+    // Not after this turn but after the next one, whose messages then share a frame with these: a frame
+    // costs more than its messages. With little to do turns are so short that it makes no difference.
+    setImmediate(() => setImmediate(() => this.settle()));
   }
 
-  private endTurn(): void {
+  private settle(): void {
     this.scheduled = false;
     const links = [...this.waiting];
     this.waiting.clear();

@@ -83,7 +83,7 @@ export class OutgoingLink {
     this.backoff = new Backoff(backoffMs, backoffMsMax, random);
   }
 
-  /** Queues messages, to leave at the end of the turn. */
+  /** Queues messages, to leave after the next turn of the event loop. */
   send(batch: readonly RegionMessage[]): void {
     if (this.state === "idle") this.connect();
     for (const item of batch) this.enqueue(item);

@@ -33,7 +33,7 @@ import { SnapshotSender } from "./snapshot_sending.ts";
 
 /**
  * Exchanges messages over gRPC, as `proto/raft_service.proto` describes: one long-lived stream from
- * each node to each node it sends to. What is sent in one turn of the event loop leaves as one frame;
+ * each node to each node it sends to. What is sent in two turns of the event loop leaves as one frame;
  * while the network is slower than that, messages collect into larger ones.
  *
  * While a node cannot be reached, messages for it are dropped and it is tried again after a delay
@@ -128,7 +128,7 @@ export class GrpcTransport implements Transport {
     this.links.delete(nodeId);
   }
 
-  /** Queues messages for a node, to leave at the end of the turn. */
+  /** Queues messages for a node, to leave after the next turn of the event loop. */
   send(nodeId: number, batch: readonly RegionMessage[]): void {
     if (batch.length === 0) return;
     const known = this.links.get(nodeId);
