@@ -6,7 +6,7 @@
  * @module
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Numbers } from "./sweep.ts";
 
@@ -24,6 +24,31 @@ export type DiskEvent =
   }
   | { readonly kind: "truncate"; readonly path: string; readonly size: number }
   | { readonly kind: "acknowledged"; readonly step: number };
+
+/** What happens to files, without what a process says. */
+export type FileEvent = Exclude<DiskEvent, { readonly kind: "acknowledged" }>;
+
+/**
+ * What happened to a database in `directory` and its write-ahead log, so that the disk has all of the
+ * one and the first `syncedBytes` bytes of the other.
+ */
+export function partlySynced(
+  directory: string,
+  database: string,
+  syncedBytes: number,
+): FileEvent[] {
+  const log = `${database}-wal`;
+  const read = (name: string) => readFileSync(join(directory, name));
+  return [
+    { kind: "create", path: database },
+    { kind: "write", path: database, at: 0, bytes: read(database) },
+    { kind: "sync", path: database },
+    { kind: "create", path: log },
+    { kind: "write", path: log, at: 0, bytes: read(log).subarray(0, syncedBytes) },
+    { kind: "sync", path: log },
+    { kind: "sync", path: "." },
+  ];
+}
 
 type FileChange = Extract<DiskEvent, { kind: "write" | "truncate" }>;
 

@@ -6,12 +6,12 @@
  * @module
  */
 
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createEntry } from "../../src/raft/mod.ts";
 import type { RaftStorage } from "../../src/storage/mod.ts";
 import { SqliteNodeStorage } from "../../src/storage/sqlite/mod.ts";
-import type { DiskEvent } from "./disk_model.ts";
+import { type FileEvent, partlySynced } from "./disk_model.ts";
 import { IDENTITY } from "./workload.ts";
 
 /** Entries that the killed process has written, each in a transaction of its own. */
@@ -32,7 +32,7 @@ function appendStep(node: SqliteNodeStorage): Promise<void> {
 }
 
 /** Leaves such a log in `directory`; returns what of it is on the disk, as what happened there. */
-export async function leaveLog(directory: string): Promise<Exclude<DiskEvent, { step: number }>[]> {
+export async function leaveLog(directory: string): Promise<FileEvent[]> {
   const live = `${directory}-live`;
   const node = await openLog(live);
   await node.createRegion({ regionId: 1, peerId: 1 });
@@ -43,17 +43,7 @@ export async function leaveLog(directory: string): Promise<Exclude<DiskEvent, { 
   for (const name of [DATABASE, LOG]) copyFileSync(join(live, name), join(directory, name));
   await node.close();
   rmSync(live, { recursive: true });
-  const database = readFileSync(join(directory, DATABASE));
-  const log = readFileSync(join(directory, LOG));
-  return [
-    { kind: "create", path: DATABASE },
-    { kind: "write", path: DATABASE, at: 0, bytes: database },
-    { kind: "sync", path: DATABASE },
-    { kind: "create", path: LOG },
-    { kind: "write", path: LOG, at: 0, bytes: log.subarray(0, syncedBytes) },
-    { kind: "sync", path: LOG },
-    { kind: "sync", path: "." },
-  ];
+  return partlySynced(directory, DATABASE, syncedBytes);
 }
 
 /** Goes on with so many entries, and says when each is acknowledged. */

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { KvStore } from "../../src/kv/mod.ts";
-import type { DiskEvent } from "./disk_model.ts";
+import { type FileEvent, partlySynced } from "./disk_model.ts";
 import { answersOf, runStep } from "./store_workload.ts";
 
 /** The steps of the killed process: to the last checkpoint, to the last sync, and in all. */
@@ -23,7 +23,7 @@ function open(directory: string): KvStore {
 }
 
 /** Leaves such a store in `directory`; returns what of it is on the disk, as what happened there. */
-export function leaveStore(directory: string): Exclude<DiskEvent, { step: number }>[] {
+export function leaveStore(directory: string): FileEvent[] {
   const live = `${directory}-live`;
   let store = open(live);
   let syncedBytes = 0;
@@ -40,16 +40,7 @@ export function leaveStore(directory: string): Exclude<DiskEvent, { step: number
   for (const name of [DATABASE, LOG]) copyFileSync(join(live, name), join(directory, name));
   store.close();
   rmSync(live, { recursive: true });
-  const log = readFileSync(join(directory, LOG));
-  return [
-    { kind: "create", path: DATABASE },
-    { kind: "write", path: DATABASE, at: 0, bytes: readFileSync(join(directory, DATABASE)) },
-    { kind: "sync", path: DATABASE },
-    { kind: "create", path: LOG },
-    { kind: "write", path: LOG, at: 0, bytes: log.subarray(0, syncedBytes) },
-    { kind: "sync", path: LOG },
-    { kind: "sync", path: "." },
-  ];
+  return partlySynced(directory, DATABASE, syncedBytes);
 }
 
 /** Goes on with so many steps, and says when each is durable. */
