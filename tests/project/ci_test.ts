@@ -110,6 +110,7 @@ test(
         node: print("✖ b (1ms)\nℹ pass 1\nℹ fail 1\n\n✖ failing tests:\n\nNode's reason"),
         bun: print("Bun's reason\n(fail) c [1.00ms]\n(pass) d [1.00ms]\n\n 1 pass\n 1 fail"),
         checks: "echo 'no such package'; exit 1",
+        node22: print("ok 1 - e\nnot ok 2 - f\n  its reason\n# pass 1000\n# fail 1"),
       }, SECONDS);
       assert.equal(await ci.exitCode(), 1, ci.transcript());
       const told = ci.standardOutput.slice(ci.standardOutput.indexOf("== what failed on deno:"));
@@ -126,7 +127,12 @@ test(
         "(fail) c [1.00ms]",
         "== what failed on checks:",
         "no such package",
-        "1009 passed, 4 failed",
+        "== what failed on node:",
+        "not ok 2 - f",
+        "  its reason",
+        "# pass 1000",
+        "# fail 1",
+        "1009 passed, 5 failed",
       ]);
     }),
 );
