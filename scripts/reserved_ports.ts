@@ -19,7 +19,10 @@ const BLOCK_PORTS = 32;
 
 const FIRST_PORT = 10_240;
 
-/** Where the range of the system begins, unless it says otherwise. */
+/**
+ * Where the range of the system begins, unless it says otherwise; and where it begins so low that there
+ * is no room below it, in which case others may be given these ports after all.
+ */
 const SYSTEM_FIRST_PORT = 32_768;
 
 /** What keeps the blocks of this process; they are free when it ends. */
@@ -49,7 +52,8 @@ export async function reservePorts(count: number): Promise<number[]> {
   throw new Error(`no ${count} free ports from ${FIRST_PORT} to ${systemFirstPort()}`);
 }
 
-function systemFirstPort(): number {
+/** The first port that the system may give to anybody; what is reserved lies below it. */
+export function systemFirstPort(): number {
   try {
     const text = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8");
     const first = parseInt(text);

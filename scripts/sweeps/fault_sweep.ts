@@ -1,11 +1,11 @@
 /**
  * Fault sweep: scripted runs are repeated, and each time `strace` has another call on their files
  * fail: the n-th sync, write, open, truncation, removal or renaming, with an I/O error or a full disk.
- * One script writes to the log alone, with either writer; one goes on from a log that a killed process
- * left (`restart.ts`); the other is a follower that applies to its key-value store, and receives and
- * installs snapshots, see `follower_script.ts`. Each run must end as
- * if nothing had been, or stop with a typed error; and what is on the disk afterwards is exactly one of
- * the states of the run, with everything acknowledged in it, from where a follower goes on.
+ * One script writes to the log alone, with either writer; two go on from a log and from a store that a
+ * killed process left (`restart.ts`, `store_restart.ts`); the other is a follower that applies to its
+ * key-value store, and receives and installs snapshots, see `follower_script.ts`. Each run must end as if
+ * nothing had been, or stop with a typed error; and what is on the disk afterwards is exactly one of the
+ * states of the run, with everything acknowledged in it, from where a follower goes on.
  *
  *     deno task fault:sweep                            every call
  *     deno task fault:sweep --count 20                 20 calls, of every kind alike
@@ -23,7 +23,7 @@ import { writeSnapshots } from "./follower.ts";
 import { examine } from "./follower_examination.ts";
 import { SCRIPT, SNAPSHOTS } from "./follower_script.ts";
 import { leaveLog, restartStepOf } from "./restart.ts";
-import { leaveStore, storeAnswers, storeStepOf } from "./store_restart.ts";
+import { hasLog, leaveStore, storeAnswers, storeStepOf } from "./store_restart.ts";
 import {
   commandOf,
   type ProcessResult,
@@ -74,9 +74,10 @@ export interface HiddenFaults {
   /** The opening of the lock's file, which SQLite then opens for reading only; and that of the log. */
   readonly lock: string | undefined;
   readonly log: string | undefined;
-  /** The sync of the write-ahead log that a killed process left, before SQLite opens it; the store's. */
+  /** The sync of the write-ahead log that a killed process left, before SQLite opens it. */
   readonly logRewriting: string | undefined;
-  readonly storeRewriting: string | undefined;
+  /** The sync of the store's write-ahead log at a checkpoint; closing the store must not try again. */
+  readonly storeCheckpoint: string | undefined;
 }
 
 /** Lets each of them happen to the follower. @returns how it ends. */
@@ -95,12 +96,12 @@ export function hiddenFaults(): Promise<HiddenFaults> {
         call,
         when,
       );
-    const restarted = (scenario: Scenario, file: string) =>
+    const restarted = (scenario: Scenario, file: string, when: number) =>
       runOneFault(
         join(parent, "restart"),
         { ...scenario, paths: (directory) => [join(directory, file)] },
         "fsync",
-        1,
+        when,
       );
     return {
       logCreation: await fault("raft.db-journal", "fsync", 1),
@@ -108,14 +109,21 @@ export function hiddenFaults(): Promise<HiddenFaults> {
       // When it is started again: the files are there.
       lock: await fault("lock.db", "openat", 2),
       log: await fault("raft.db", "openat", LOG_OPENINGS),
-      logRewriting: await restarted(RESTARTED_LOG, "raft.db-wal"),
-      storeRewriting: await restarted(restartedStore(parent), "kv.db-wal"),
+      logRewriting: await restarted(RESTARTED_LOG, "raft.db-wal", 1),
+      storeCheckpoint: await restarted(
+        restartedStore(parent),
+        "kv.db-wal",
+        SYNCS_BEFORE_FLUSH + 1,
+      ),
     };
   });
 }
 
 /** The openings of the log up to that for writing, when the follower is started for the second time. */
 const LOG_OPENINGS = 5;
+
+/** The syncs of the store's write-ahead log before the first of a flush: it is rewritten, moved, begun. */
+const SYNCS_BEFORE_FLUSH = 3;
 
 /** The script that writes to the log alone. */
 function logScenarios(states: readonly string[]): Scenario[] {
@@ -155,7 +163,8 @@ function restartedStore(parent: string): Scenario {
       commandOf("restart_process.ts", ["store", directory, String(RESTART_STEPS)]),
     prepare: (directory) => void leaveStore(directory),
     check: (directory, result) => {
-      const { end, acknowledged } = typedEnd(result, /^(done|failed KV_\w+)$/);
+      const { end, acknowledged } = typedEnd(result, /^(done|failed KV_\w+ (opening|running))$/);
+      if (end !== "done" && !hasLog(directory)) throw new Error("its write-ahead log is gone");
       expectStep(storeStepOf(directory, answers), acknowledged);
       return end;
     },
@@ -167,7 +176,7 @@ async function checkLog(
   result: ProcessResult,
   stepIn: (directory: string) => Promise<number>,
 ): Promise<string> {
-  const { end, acknowledged } = typedEnd(result, /^(done|failed STORAGE_\w+)$/);
+  const { end, acknowledged } = typedEnd(result, /^(done|failed STORAGE_\w+( opening| running)?)$/);
   if (acknowledged > 0) {
     const { sound, problems } = verifyStorage({ directory });
     if (!sound) throw new Error(problems.join("\n"));

@@ -81,7 +81,7 @@ export interface FaultSweepOptions {
  * Runs a scenario with one call failing, the one of its kind that `when` says, from 1, and returns how
  * it ended.
  *
- * @throws when the process did not come to the call.
+ * @throws when the process did not come to the call, or ended otherwise than with the truth.
  */
 export async function runOneFault(
   directory: string,
@@ -91,11 +91,12 @@ export async function runOneFault(
 ): Promise<string | undefined> {
   await scenario.prepare?.(directory);
   const inject = `inject=${call}:error=EIO:when=${when}`;
-  const { lines, errors } = await trace(directory, scenario, [call], ["-e", inject]);
+  const result = await trace(directory, scenario, [call], ["-e", inject]);
   const failed = linesOf(directory).some((line) => line.includes("(INJECTED)"));
+  if (!failed) throw new Error(`it makes no such call of ${call}: ${result.errors}`);
+  await scenario.check(directory, result);
   remove(directory);
-  if (!failed) throw new Error(`it makes no call of ${call}: ${errors}`);
-  return lines.at(-1);
+  return result.lines.at(-1);
 }
 
 /** Lets calls of the scenarios fail. @throws when a run ends otherwise than with the truth. */

@@ -12,7 +12,6 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { crc32 } from "node:zlib";
@@ -27,6 +26,7 @@ import {
   whileUntouched,
 } from "../../src/storage/sqlite/mod.ts";
 import { GrpcTransport } from "../../src/transport/grpc/mod.ts";
+import { reservePorts } from "../reserved_ports.ts";
 import {
   commandOf,
   count as tally,
@@ -59,7 +59,8 @@ export function installSweep(kills: number, seed: number): Promise<SweepReport> 
     const report: SweepReport = {};
     const leader = await Leader.start(join(parent, "leader"));
     const directory = join(parent, "follower");
-    const listen = `127.0.0.1:${await freePort()}`;
+    const [port] = await reservePorts(1);
+    const listen = `127.0.0.1:${port}`;
     const start = () => new Follower([directory, leader.address, listen]);
     let running: Follower | undefined;
     try {
@@ -359,18 +360,6 @@ class Follower {
 
 function delay(timeMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, timeMs));
-}
-
-/** A port that is free now: the follower needs the same one each time. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 if (import.meta.main) await runAsTask("install sweep", 100, installSweep);

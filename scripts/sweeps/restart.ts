@@ -46,13 +46,14 @@ export async function leaveLog(directory: string): Promise<FileEvent[]> {
   return partlySynced(directory, DATABASE, syncedBytes);
 }
 
-/** Goes on with so many entries, and says when each is acknowledged. */
+/** Goes on with so many entries, and says when the log is open and each acknowledged. */
 export async function continueLog(
   directory: string,
   steps: number,
-  say: (step: number) => void,
+  say: (what: string | number) => void,
 ): Promise<void> {
   const node = await openLog(directory);
+  say("open");
   for (let step = 1; step <= steps; step++) {
     await appendStep(node);
     say(step);

@@ -2,8 +2,8 @@
  * A node's log or its key-value store that goes on after a crash, as a process:
  * `restart_process.ts <log|store> <directory> <steps>`. It opens it, appends an entry or applies a
  * command a step, and prints (and writes to `<directory>.acks`, for those who trace it) the number of
- * each step once it is durable, then `done`; or `failed <code>` when a typed error ends it. It ends
- * without closing what it opened.
+ * each step once it is durable, then `done`; or `failed <code> <opening|running>` when a typed error
+ * ends it. Where nothing fails it ends without closing what it opened.
  *
  * @module
  */
@@ -17,7 +17,10 @@ import { continueStore } from "./store_restart.ts";
 const [what, directory, steps] = process.argv.slice(2);
 const acks = openSync(`${directory}.acks`, "w");
 
+let phase = "opening";
+
 function say(line: string | number): void {
+  phase = "running";
   writeSync(acks, `${line}\n`);
   writeSync(1, `${line}\n`);
 }
@@ -27,6 +30,6 @@ try {
   say("done");
 } catch (error) {
   if (!(error instanceof RaftError)) throw error;
-  say(`failed ${error.code}`);
+  say(`failed ${error.code} ${phase}`);
 }
 process.exit(0);

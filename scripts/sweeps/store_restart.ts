@@ -6,7 +6,7 @@
  * @module
  */
 
-import { copyFileSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { KvStore } from "../../src/kv/mod.ts";
 import { type FileEvent, partlySynced } from "./disk_model.ts";
@@ -43,14 +43,33 @@ export function leaveStore(directory: string): FileEvent[] {
   return partlySynced(directory, DATABASE, syncedBytes);
 }
 
-/** Goes on with so many steps, and says when each is durable. */
-export function continueStore(directory: string, steps: number, say: (step: number) => void): void {
+/**
+ * Goes on with so many steps, and says when the store is open and each step durable. Where it fails it is
+ * closed, as a node does.
+ */
+export function continueStore(
+  directory: string,
+  steps: number,
+  say: (what: string | number) => void,
+): void {
   const store = open(directory);
-  for (let step = 1; step <= steps; step++) {
-    runStep(store, WRITTEN + step);
-    store.flush();
-    say(step);
+  say("open");
+  try {
+    for (let step = 1; step <= steps; step++) {
+      runStep(store, WRITTEN + step);
+      store.flush();
+      say(step);
+    }
+  } catch (error) {
+    store.close();
+    throw error;
   }
+}
+
+/** Whether the write-ahead log is still there. */
+export function hasLog(directory: string): boolean {
+  const log = join(directory, LOG);
+  return existsSync(log) && statSync(log).size > 0;
 }
 
 /** What a store answers after each number of steps, `more` of them after what was left. */

@@ -127,10 +127,14 @@ function useJournal(connection: DatabaseSync, mode: "wal" | "memory"): void {
   );
 }
 
+/** Connections that stay open until the process ends. */
+const abandoned: DatabaseSync[] = [];
+
 /** One connection to a database file. */
 export class Database {
   /** The file. */
   readonly path: string;
+  readonly #location: string | URL;
   readonly #connection: DatabaseSync;
   #inTransaction = false;
   #open = true;
@@ -138,6 +142,7 @@ export class Database {
   /** @throws KvStorageError when the file cannot be opened, KvCorruptError when it is no database */
   constructor(path: string | URL, options: DatabaseOptions) {
     this.path = String(path);
+    this.#location = path;
     let connection: DatabaseSync | undefined;
     try {
       const readOnly = options.readOnly ?? false;
@@ -223,12 +228,38 @@ export class Database {
     return this.prepare(`PRAGMA ${name}`).get()![name] as number;
   }
 
-  /** Closes the connection; an open transaction is rolled back. Idempotent. */
+  /**
+   * Closes the connection; an open transaction is rolled back. The last one to be closed checkpoints.
+   * Idempotent.
+   */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     this.rollback();
     this.#connection.close();
+  }
+
+  /**
+   * Closes the connection after a failure, and leaves the write-ahead log as it is: where a sync of it
+   * failed, that of another checkpoint would say nothing, and frames that are in memory alone would be
+   * copied. A reader outlasts this connection therefore, as no reader checkpoints; where none can be
+   * opened, this one stays until the process ends. Idempotent.
+   */
+  abandon(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.rollback();
+    let reader: DatabaseSync | undefined;
+    try {
+      reader = new DatabaseSync(this.#location, { readOnly: true });
+      reader.prepare("SELECT count(*) FROM sqlite_schema").get();
+      this.#connection.close();
+    } catch {
+      // Else it would be closed with the object that holds it.
+      abandoned.push(this.#connection);
+    } finally {
+      reader?.close();
+    }
   }
 }
 

@@ -88,9 +88,14 @@ export class KvStore implements StateMachine<KvResult> {
     withKvErrors("open the store", this.path, () => {
       mkdirSync(options.directory, { recursive: true });
       checkStored(this.path);
-      // A checkpoint would copy frames that are in memory alone, and a power cut leave half of them.
-      if (existsSync(`${this.path}-wal`)) rewriteFile(`${this.path}-wal`);
       removeRestoration(this.path);
+    });
+    const log = `${this.path}-wal`;
+    withKvErrors("write what a process left once more", log, () => {
+      if (!existsSync(log)) return;
+      // A checkpoint would copy frames that are in memory alone, and a power cut leave half of them.
+      rewriteFile(log);
+      syncDirectory(options.directory);
     });
     this.#attach();
     // SQLite does so too, but says nothing when it fails.
@@ -113,14 +118,15 @@ export class KvStore implements StateMachine<KvResult> {
       this.#committedSequence = this.#checkpointedSequence = this.#meta.sequence;
       this.#checkpoint();
     } catch (cause) {
-      database.close();
+      database.abandon();
       throw databaseError("read", this.path, cause);
     }
   }
 
   /**
    * Opens the store of a directory, or creates it. Every row is read and checked; a store that is
-   * refused is left as it is.
+   * refused is left as it is. Nobody else may have it open: who opens it holds the lock of the node's
+   * storage in the same directory, as its write-ahead log is written once more.
    *
    * @throws ConfigError when a limit is not a positive integer
    * @throws KvStorageError when the file cannot be opened, or is of a newer version
@@ -264,24 +270,28 @@ export class KvStore implements StateMachine<KvResult> {
   }
 
   /**
-   * Commits, syncs and closes; snapshots being read end with an error. Idempotent.
+   * Commits, syncs and closes; snapshots being read end with an error. After a failure it only closes.
+   * Idempotent.
    *
    * @throws KvStorageError when the database fails, KvCorruptError when it is damaged; it is closed then
    *   as well, and the log brings what it lacks
    */
   close(): void {
     if (this.#state === "closed") return;
-    const sound = this.#state === "open";
+    const state = this.#state;
     this.#state = "closed";
     withKvErrors("close the store", this.path, () => {
       try {
         for (const reader of this.#readers) reader.close();
-        if (sound) {
+        if (state === "failed") return;
+        if (state === "open") {
           this.#commit();
           this.#checkpoint();
         }
-      } finally {
         this.#database.close();
+      } finally {
+        // Does nothing to one that is closed.
+        this.#database.abandon();
       }
     });
   }

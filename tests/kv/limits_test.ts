@@ -3,7 +3,7 @@
  * bytes; and on its file.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { encodePutCommand, KvStorageError, KvStore, putRequest } from "../../src/kv/mod.ts";
@@ -51,7 +51,11 @@ test("a file that is full fails the store for good, and what was committed opens
       for (let i = 0; i < 100; i++) put();
     }, { code: "KV_STORAGE", message: /full; check the disk, and how much of it is free$/ });
     assert.throws(put, { code: "KV_USAGE" });
+    const log = join(directory, "kv.db-wal");
+    const left = statSync(log).size;
     store.close();
+    // A store that failed is not checkpointed any more.
+    assert.equal(statSync(log).size, left);
     assert.ok(applied > 10);
     const again = KvStore.open({ directory });
     assert.equal(again.lastApplied(), applied);

@@ -92,9 +92,9 @@ test("dev keeps its data between runs and never restarts a node", () =>
     assert.equal(await second.process.exitCode(), 0);
   }));
 
-test("the nodes of a dev that is killed end by themselves", () =>
+test("the nodes of a dev that is killed end by themselves, on ports that it found as well", () =>
   withSandbox(async (sandbox) => {
-    const dev = await sandbox.dev(["--data", join(sandbox.folder, "data")]);
+    const dev = await sandbox.dev(["--data", join(sandbox.folder, "data")], 0);
     dev.process.kill("SIGKILL");
     await until("the end of all nodes", () => dev.nodes.every(({ pid }) => !isAlive(pid)));
   }));

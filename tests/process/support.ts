@@ -158,9 +158,9 @@ export class Sandbox {
     return await outcomeOf(this.spawn(program, args, ""));
   }
 
-  /** Starts three nodes on free ports and waits for a leader. */
-  async dev(args: readonly string[] = []): Promise<DevCluster> {
-    const [port] = await reservePorts(DEV_PORTS);
+  /** Starts three nodes on free ports and waits for a leader. @param port the first; 0 for any. */
+  async dev(args: readonly string[] = [], port?: number): Promise<DevCluster> {
+    port ??= (await reservePorts(DEV_PORTS))[0];
     const own = ["--json", "--port", String(port), "--tick-ms", "50"];
     const started = this.flaredb(["dev", ...own, ...args]);
     const line = await until("a line of JSON from flaredb dev", () => {

@@ -128,8 +128,8 @@ test(
     assert.equal(found.storeCreation, "failed KV_STORAGE opening 0");
     assert.equal(found.lock, "failed STORAGE_READ_ONLY opening 0");
     assert.equal(found.log, "failed STORAGE_READ_ONLY opening 0");
-    assert.equal(found.logRewriting, "failed STORAGE_IO");
-    assert.equal(found.storeRewriting, "failed KV_STORAGE");
+    assert.equal(found.logRewriting, "failed STORAGE_IO opening");
+    assert.equal(found.storeCheckpoint, "failed KV_STORAGE running");
   },
 );
 

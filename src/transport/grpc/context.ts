@@ -11,7 +11,7 @@ import { createCounters, type TransportCounters } from "../counters.ts";
 import { EpisodeLog } from "../episode_log.ts";
 import type { CheckedOptions } from "./options.ts";
 
-/** What has to be done at the end of a turn. */
+/** What has something to hand over after a turn. */
 export interface Flushable {
   flush(): void;
 }
