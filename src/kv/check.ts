@@ -85,7 +85,10 @@ export function checkStored(path: string): void {
  * @throws what `report` throws, and the driver's errors that do not say that data is damaged
  */
 export function checkTables(database: Database, report: ReportDamage): StoreSize {
-  for (const name of changedTables(database)) report(`the definition of ${name} is damaged`);
+  const changed = changedTables(database);
+  for (const name of changed) report(`the definition of ${name} is damaged`);
+  // Our queries may name what these tables no longer have.
+  if (changed.length > 0) return { meta: undefined, versions: 0, keys: 0 };
   const meta = attempt(report, () => readMeta(database));
   attempt(report, () => readNodeState(database));
   const history = attempt(report, () => checkHistory(database, meta, report));

@@ -1,6 +1,7 @@
 /** Damaged rows of the store: found at every read, when it is opened, and by verification. */
 
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -145,6 +146,24 @@ test("opening finds a changed table", () =>
     database.close();
     assert.deepEqual(problemsOf(directory), ["the definition of more is damaged"]);
     assert.throws(() => KvStore.open({ directory }), corrupt);
+  }));
+
+test("verification and opening find a column whose name is damaged, which no query finds then", () =>
+  withDirectory((directory) => {
+    const store = KvStore.open({ directory });
+    fill(store);
+    store.close();
+    const path = join(directory, "kv.db");
+    const whole = readFileSync(path);
+    for (const column of ["revision", "create_revision", "checksum", "sequence"]) {
+      const at = whole.indexOf(`${column} `);
+      assert.ok(at > 0 && at < 4096, `${column} is in the definitions`);
+      const damaged = Buffer.from(whole);
+      damaged[at] ^= 2;
+      writeFileSync(path, damaged);
+      assert.match(problemsOf(directory).join(), /the definition of \w+ is damaged/, column);
+      assert.throws(() => KvStore.open({ directory }), corrupt, column);
+    }
   }));
 
 test("a comparison, a previous value and a kept value are never taken from a damaged row", () =>
